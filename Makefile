@@ -1,0 +1,37 @@
+# What a newcomer types: `make demo` and `make test`.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: help install demo check test lock clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+install: $(STAMP) ## .venv with `hub` and `safety-wrapper`, from hash-locked dependencies
+
+$(STAMP): requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+demo: install ## a Hub with a database, a customer and five live tenants on this machine
+	$(BIN)/hub demo
+
+check: install ## format, lint, types, the laws of the house
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: install ## the whole test suite, on a real PostgreSQL and real sockets
+	$(BIN)/pytest
+
+lock: ## resolve the dependencies again, with hashes (needs uv)
+	uv pip compile --universal --generate-hashes --python-version 3.11 --extra dev \
+	  --custom-compile-command "make lock" --upgrade pyproject.toml -o requirements.lock
+
+clean: ## remove what was built
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache

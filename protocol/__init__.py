@@ -1,0 +1,1 @@
+"""What is said between the Hub, its wrappers and its consoles: ids, words, faults, objects and frames."""

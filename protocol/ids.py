@@ -1,0 +1,72 @@
+"""Typed ids: a prefix and a lower-case Crockford base32 UUIDv7, as in TypeID; databases store the UUID."""
+
+from __future__ import annotations
+
+from typing import Final, NewType
+from uuid import UUID
+
+CustomerId = NewType("CustomerId", str)
+OrderId = NewType("OrderId", str)
+ServerId = NewType("ServerId", str)
+AgentConfigId = NewType("AgentConfigId", str)
+ApprovalId = NewType("ApprovalId", str)
+CommandId = NewType("CommandId", str)
+StaffId = NewType("StaffId", str)
+SessionId = NewType("SessionId", str)
+SubscriptionId = NewType("SubscriptionId", str)
+RequestId = NewType("RequestId", str)
+
+#: The prefix of each id type, by the name of its type.
+PREFIXES: Final[dict[str, str]] = {
+    "CustomerId": "cust",
+    "OrderId": "ord",
+    "ServerId": "srv",
+    "AgentConfigId": "agcfg",
+    "ApprovalId": "appr",
+    "CommandId": "cmd",
+    "StaffId": "stf",
+    "SessionId": "sess",
+    "SubscriptionId": "sub",
+}
+
+_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+_VALUES: Final = {letter: value for value, letter in enumerate(_ALPHABET)}
+_LENGTH: Final = 26
+
+
+def uuid7(unix_ms: int, random: bytes) -> UUID:
+    """Make a UUID version 7 (RFC 9562 section 5.7).
+
+    Args:
+        unix_ms: milliseconds since the Unix epoch, 48 bits.
+        random: 10 bytes of randomness; 74 of their bits are used.
+    """
+    value = (unix_ms & 0xFFFF_FFFF_FFFF) << 80 | int.from_bytes(random[:10], "big")
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    return UUID(int=value)
+
+
+def format_id(prefix: str, value: UUID) -> str:
+    """Write an id as `prefix_` and 26 base32 letters."""
+    number = value.int
+    letters = [_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5)]
+    return f"{prefix}_{''.join(letters)}"
+
+
+def parse_id(prefix: str, text: str) -> UUID:
+    """Read what `format_id` wrote.
+
+    Raises:
+        ValueError: the prefix is another's, or the rest is not a canonical 26-letter UUID.
+    """
+    head, _, letters = text.rpartition("_")
+    if head != prefix or len(letters) != _LENGTH or letters[0] not in "01234567":
+        raise ValueError(f"not an id of the form {prefix}_…")
+    number = 0
+    for letter in letters:
+        value = _VALUES.get(letter)
+        if value is None:
+            raise ValueError(f"not an id of the form {prefix}_…")
+        number = number << 5 | value
+    return UUID(int=number)
