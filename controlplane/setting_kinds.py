@@ -1,4 +1,4 @@
-"""The kinds of values settings have: each turns text into a value, or says what is wrong and what to write."""
+"""Kinds of values that settings have: each turns text into a value, or tells what is wrong with it."""
 
 from __future__ import annotations
 
