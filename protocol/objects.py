@@ -122,7 +122,7 @@ class CommandApproval(Spoken):
     args_hash: str
     impact: str | None
     settled_at: datetime | None
-    responded_by: DecidedBy | None
+    decided_by: DecidedBy | None
     reason: str | None
     outcome: str | None
     outcome_detail: str | None

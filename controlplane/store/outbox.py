@@ -1,4 +1,4 @@
-"""The outbox: promises to a tenant, numbered under the server's row lock in the transaction that decided them."""
+"""The outbox: promises to a tenant, numbered under a row lock in the transaction that decided them."""
 
 from __future__ import annotations
 
@@ -6,24 +6,12 @@ from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
-import msgspec
 from sqlalchemy import Connection, text
 
+from actors.ports import Delivery
 from protocol.tenant import Promise, Void, encode, frame_type
 
-
-class Delivery(msgspec.Struct):
-    """One promise as it travels: `frame` is the whole text frame, or that of a `void` once withdrawn."""
-
-    seq: int
-    kind: str
-    frame: bytes
-    reference: UUID | None = None
-
-
-_NEXT = text(
-    "UPDATE server_connections SET issued_seq = issued_seq + 1 WHERE order_id = :o RETURNING issued_seq"
-)
+_NEXT = text("UPDATE server_connections SET issued_seq = issued_seq + 1 WHERE order_id = :o RETURNING issued_seq")
 
 _INSERT = text(
     "INSERT INTO deliveries (order_id, seq, kind, reference, frame, created_at)"
@@ -99,9 +87,7 @@ def withdraw(
     return sorted(connection.execute(_VOID, values).scalars())
 
 
-def page(
-    connection: Connection, *, order_id: UUID, after: int, limit: int, limit_bytes: int
-) -> list[Delivery]:
+def page(connection: Connection, *, order_id: UUID, after: int, limit: int, limit_bytes: int) -> list[Delivery]:
     """The promises numbered after `after`, in order, until `limit` of them or `limit_bytes` (always one)."""
     deliveries: list[Delivery] = []
     size = 0

@@ -1,0 +1,205 @@
+"""What the actors need from outside: the tenant's book, the order's book, and a link to a wrapper."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from actors.people import Author, Scope
+from actors.tenant.changes import AgentChange
+from protocol.objects import AgentConfig, CommandApproval, HeartbeatBody, RemoteCommand
+from protocol.tenant import Hello, TenantMessage
+from protocol.words import ApprovalAction
+
+T = TypeVar("T")
+
+
+class Link(Protocol):
+    """One open socket to a wrapper; every method is synchronous and never waits."""
+
+    frame_limit: int
+
+    @property
+    def open(self) -> bool: ...
+
+    def send_text(self, data: bytes) -> bool:
+        """Queue one text frame; False when the socket is no longer open."""
+
+    def close(self, code: int, reason: str = "") -> None: ...
+
+
+class Outcome(Protocol[T]):
+    """What became of something handed to the book without waiting."""
+
+    def unwrap(self) -> T:
+        """The value, or the exception raised here."""
+
+
+class Delivery(msgspec.Struct):
+    """One promise as it travels: `frame` is the whole text frame, that of a `void` once withdrawn."""
+
+    seq: int
+    kind: str
+    frame: bytes
+    reference: UUID | None = None
+
+
+class TenantState(msgspec.Struct):
+    """What a tenant's actor loads when it wakes."""
+
+    registered: bool
+    issued_seq: int
+    acked_seq: int
+    revoked: bool
+    next_due: datetime | None
+
+
+class Attached(msgspec.Struct):
+    """A wrapper's session as the book has taken it."""
+
+    epoch: int
+    issued_seq: int
+    acked_seq: int
+    config_version: int
+
+
+class Settled(msgspec.Struct):
+    """An approval with its end, and the promise that tells the wrapper."""
+
+    approval: CommandApproval
+    delivery: Delivery | None
+
+
+class Issued(msgspec.Struct):
+    """A command and the promise that carries it."""
+
+    command: RemoteCommand
+    delivery: Delivery
+
+
+class AgentsChanged(msgspec.Struct):
+    """An agent after its change, and the configuration offer that follows from it."""
+
+    agent: AgentConfig
+    config_version: int
+    delivery: Delivery | None
+
+
+class Expired(msgspec.Struct):
+    """What time has ended: the promises that tell of expired approvals (expired commands become `void`)."""
+
+    deliveries: list[Delivery]
+    next_due: datetime | None
+
+
+class Progress(msgspec.Struct):
+    """How far a tenant's promises have come; merged by the highest."""
+
+    order_id: UUID
+    sent_seq: int
+    acked_seq: int
+    at: datetime
+
+
+class Beat(msgspec.Struct):
+    """The latest heartbeat of a tenant."""
+
+    order_id: UUID
+    at: datetime
+    body: HeartbeatBody
+    carrier: str
+
+
+class Incoming(msgspec.Struct):
+    """A wrapper's message on its way into the book."""
+
+    order_id: UUID
+    message: TenantMessage
+    at: datetime
+
+
+class Taken(msgspec.Struct):
+    """The book's verdict on a message; `code` None means accepted. `approval` is set for approval requests."""
+
+    message_id: str
+    code: str | None = None
+    reason: str = ""
+    temporary: bool = False
+    approval: CommandApproval | None = None
+    repeated: bool = False
+
+
+class TenantBook(Protocol):
+    """A tenant's durable side. Each awaited method is one committed transaction."""
+
+    async def load(self, order_id: UUID) -> TenantState: ...
+
+    async def attach(
+        self, order_id: UUID, hello: Hello, *, session_id: str, heartbeat_seconds: int, at: datetime
+    ) -> Attached:
+        """Take the session by compare-and-set on the epoch, and offer the configuration if the wrapper's is old.
+
+        Raises:
+            Unauthorized: the key was revoked meanwhile.
+            Conflict: the wrapper claims promises that were never made.
+        """
+
+    async def deliveries(self, order_id: UUID, *, after: int, limit: int, limit_bytes: int) -> list[Delivery]: ...
+
+    async def settle(
+        self,
+        order_id: UUID,
+        approval_id: UUID,
+        *,
+        action: ApprovalAction,
+        reason: str | None,
+        author: Author,
+        scope: Scope,
+        at: datetime,
+    ) -> Settled: ...
+
+    async def expire(self, order_id: UUID, *, at: datetime) -> Expired: ...
+
+    async def issue_command(
+        self,
+        order_id: UUID,
+        *,
+        command_type: str,
+        payload: Any,
+        expires_at: datetime,
+        author: Author,
+        at: datetime,
+    ) -> Issued: ...
+
+    async def cancel_command(
+        self, order_id: UUID, command_id: UUID, *, author: Author, at: datetime
+    ) -> RemoteCommand: ...
+
+    async def reject(self, order_id: UUID, seqs: list[int], *, reason: str, at: datetime) -> None:
+        """Withdraw promises the wrapper cannot take; their commands become REJECTED."""
+
+    async def change_agents(
+        self, order_id: UUID, change: AgentChange, *, author: Author, scope: Scope, at: datetime
+    ) -> AgentsChanged: ...
+
+    async def revoke_key(self, order_id: UUID, *, author: Author, at: datetime) -> None: ...
+
+    async def take_now(self, incoming: Incoming) -> Taken:
+        """As `take`, for one who waits."""
+
+    def detach(self, order_id: UUID, epoch: int, at: datetime) -> None: ...
+
+    def progress(self, progress: Progress) -> None: ...
+
+    def beat(self, beat: Beat) -> None: ...
+
+    def take(self, incoming: Incoming, done: Callable[[Outcome[Taken]], None]) -> None:
+        """Group-committed; `done` is called once, after the commit.
+
+        Raises:
+            Overloaded: too much is waiting.
+        """

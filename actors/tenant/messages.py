@@ -1,0 +1,125 @@
+"""What a tenant's actor can be told and asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from actors.people import Author, Scope
+from actors.ports import AgentsChanged, Link, Outcome, Taken
+from actors.runtime.message import Message
+from actors.tenant.changes import AgentChange
+from protocol.objects import CommandApproval, RemoteCommand
+from protocol.tenant import FromTenant, Hello, TenantMessage
+from protocol.words import ApprovalAction
+
+
+@dataclass(frozen=True, slots=True)
+class SettleApproval(Message[CommandApproval]):
+    """A person decides an approval; the first decision wins.
+
+    Raises:
+        NotFound: no such approval within the scope.
+        Conflict: it was settled before; `details` is the approval as it was settled.
+    """
+
+    approval_id: UUID
+    action: ApprovalAction
+    reason: str | None
+    author: Author
+    scope: Scope
+
+
+@dataclass(frozen=True, slots=True)
+class IssueCommand(Message[RemoteCommand]):
+    """Queue a command for the wrapper, to be sent at once or when it is back, until it expires."""
+
+    command_type: str
+    payload: Any
+    expires_in_seconds: int
+    author: Author
+
+
+@dataclass(frozen=True, slots=True)
+class CancelCommand(Message[RemoteCommand]):
+    """Withdraw a command that the wrapper has not acknowledged."""
+
+    command_id: UUID
+    author: Author
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeAgents(Message[AgentsChanged]):
+    """Deploy, update or remove an agent; the configuration that follows is offered at once."""
+
+    change: AgentChange
+    author: Author
+    scope: Scope
+
+
+@dataclass(frozen=True, slots=True)
+class TakeMessage(Message[Taken]):
+    """A wrapper's message that came over HTTP."""
+
+    message: TenantMessage
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeKey(Message[None]):
+    """The key counts no more, and its socket closes."""
+
+    author: Author
+
+
+@dataclass(frozen=True, slots=True)
+class Attach:
+    """A wrapper said hello on a new socket."""
+
+    link: Link
+    hello: Hello
+
+
+@dataclass(frozen=True, slots=True)
+class FrameArrived:
+    """A frame after hello."""
+
+    link: Link
+    frame: FromTenant
+
+
+@dataclass(frozen=True, slots=True)
+class Detached:
+    """The socket has closed."""
+
+    link: Link
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessageTaken:
+    """The book has committed, or refused, a wrapper's message."""
+
+    link: Link
+    message_id: str
+    outcome: Outcome[Taken]
+
+
+@dataclass(frozen=True, slots=True)
+class SomethingDue:
+    """An approval or a command reaches the end of its time."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceDue:
+    """Time to see whether the wrapper still lives."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """Nothing but a reason to be awake: something of this tenant falls due."""

@@ -1,0 +1,314 @@
+"""Approvals: asked for by wrappers, settled once by compare-and-set, expired at their time."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Connection, Row, text
+
+from actors.people import Author, Scope
+from actors.ports import Delivery, Incoming, Settled
+from actors.runtime.ports import Ids
+from actors.tenant.requests import impact_of
+from controlplane.store import audit
+from controlplane.store.database import Database
+from controlplane.store.outbox import promise
+from protocol.faults import Conflict, NotFound
+from protocol.ids import ApprovalId, OrderId, format_id, parse_id
+from protocol.objects import CommandApproval, DecidedBy
+from protocol.tenant import ApprovalRequest, ApprovalSettled
+from protocol.words import ApprovalAction, ApprovalStatus, CommandClass, SettledAction
+
+_COLUMNS = (
+    "id, order_id, customer_id, request_id, agent_id, command_class, tool_name, tool_args, args_hash, human_readable,"
+    " impact, status, requested_at, expires_at, settled_at, decided_by_type, decided_by_id, decided_by_name, reason,"
+    " outcome, outcome_detail, outcome_at"
+)
+
+_INSERT = text(f"""
+    INSERT INTO command_approvals (id, order_id, customer_id, request_id, agent_id, command_class, tool_name, tool_args,
+        args_hash, human_readable, impact, status, requested_at, expires_at)
+    SELECT u.id, u.order_id, o.user_id, u.request_id, u.agent_id, u.command_class, u.tool_name, u.tool_args,
+        u.args_hash, u.human_readable, u.impact, 'PENDING', u.requested_at, u.expires_at
+    FROM unnest(CAST(:id AS uuid[]), CAST(:order_id AS uuid[]), CAST(:request_id AS text[]), CAST(:agent_id AS text[]),
+        CAST(:command_class AS text[]), CAST(:tool_name AS text[]), CAST(:tool_args AS text[]),
+        CAST(:args_hash AS text[]), CAST(:human_readable AS text[]), CAST(:impact AS text[]),
+        CAST(:requested_at AS timestamptz[]), CAST(:expires_at AS timestamptz[]))
+      AS u (id, order_id, request_id, agent_id, command_class, tool_name, tool_args, args_hash, human_readable, impact,
+        requested_at, expires_at)
+    JOIN orders o ON o.id = u.order_id
+    ON CONFLICT (order_id, request_id) DO NOTHING
+    RETURNING {_COLUMNS}""")
+
+_BY_REQUEST = text(f"""
+    SELECT {_COLUMNS} FROM command_approvals
+    WHERE (order_id, request_id) IN (SELECT * FROM unnest(CAST(:order_id AS uuid[]), CAST(:request_id AS text[])))
+    """)
+
+_SETTLE = text(f"""
+    UPDATE command_approvals SET status = :status, settled_at = :at, decided_by_type = :by_type,
+        decided_by_id = :by_id, decided_by_name = :by_name, reason = :reason
+    WHERE id = :id AND order_id = :order_id AND status = 'PENDING' AND expires_at > :at
+      AND (CAST(:customer_id AS uuid) IS NULL OR customer_id = :customer_id)
+    RETURNING {_COLUMNS}""")
+
+_EXPIRE = text(f"""
+    UPDATE command_approvals SET status = 'EXPIRED', settled_at = :at
+    WHERE id IN (SELECT id FROM command_approvals WHERE order_id = :order_id AND status = 'PENDING'
+                 AND expires_at <= :at ORDER BY id FOR UPDATE)
+      AND status = 'PENDING'
+    RETURNING {_COLUMNS}""")
+
+_OUTCOME = text("""
+    UPDATE command_approvals SET outcome = :outcome, outcome_detail = :detail, outcome_at = :at
+    WHERE id = :id AND order_id = :order_id AND status <> 'PENDING' AND outcome IS NULL""")
+
+_GET = text(f"""
+    SELECT {_COLUMNS} FROM command_approvals
+    WHERE id = :id AND (CAST(:customer_id AS uuid) IS NULL OR customer_id = :customer_id)""")
+
+_LIST = {
+    owned: (
+        text(f"""
+            SELECT {_COLUMNS} FROM command_approvals WHERE status = :status {clause}
+            ORDER BY requested_at DESC, id DESC LIMIT :limit OFFSET :offset"""),
+        text(f"SELECT count(*) FROM command_approvals WHERE status = :status {clause}"),
+    )
+    for owned, clause in {
+        "all": "",
+        "customer": "AND customer_id = :customer_id",
+        "order": "AND order_id = :order_id",
+        "customer order": "AND customer_id = :customer_id AND order_id = :order_id",
+    }.items()
+}
+
+
+def ask(connection: Connection, asked: list[tuple[Incoming, ApprovalRequest]], ids: Ids) -> list[CommandApproval]:
+    """Write approval requests; the same `requestId` of the same order again is the approval it made before."""
+    rows = [
+        {
+            "id": ids.uuid7(),
+            "order_id": incoming.order_id,
+            "request_id": request.id,
+            "agent_id": request.agent_id,
+            "command_class": request.command_class.value,
+            "tool_name": request.tool_name,
+            "tool_args": bytes(request.tool_args).decode(),
+            "args_hash": request.args_hash,
+            "human_readable": request.human_readable,
+            "impact": request.impact if request.impact is not None else impact_of(request.human_readable),
+            "requested_at": incoming.at,
+            "expires_at": incoming.at + timedelta(seconds=request.expires_in_seconds),
+        }
+        for incoming, request in asked
+    ]
+    inserted = connection.execute(_INSERT, {name: [row[name] for row in rows] for name in rows[0]})
+    found = {(row.order_id, row.request_id): approval_of(row) for row in inserted}
+    missing = [row for row in rows if (row["order_id"], row["request_id"]) not in found]
+    if missing:
+        keys = {name: [row[name] for row in missing] for name in ("order_id", "request_id")}
+        for row in connection.execute(_BY_REQUEST, keys):
+            found[(row.order_id, row.request_id)] = approval_of(row)
+    return [found[(incoming.order_id, request.id)] for incoming, request in asked]
+
+
+def settle(
+    connection: Connection,
+    order_id: UUID,
+    approval_id: UUID,
+    *,
+    action: ApprovalAction,
+    reason: str | None,
+    author: Author,
+    scope: Scope,
+    at: datetime,
+) -> Settled:
+    """Decide an approval: the first decision before its expiry wins.
+
+    Raises:
+        NotFound: it does not exist within the scope.
+        Conflict: it is settled already, or its time is over; `details` is the approval as it stands.
+    """
+    status = ApprovalStatus.APPROVED if action is ApprovalAction.APPROVE else ApprovalStatus.DENIED
+    row = connection.execute(
+        _SETTLE,
+        {
+            "id": approval_id,
+            "order_id": order_id,
+            "customer_id": scope.customer_id,
+            "status": status.value,
+            "at": at,
+            "by_type": author.type,
+            "by_id": author.id,
+            "by_name": author.name,
+            "reason": reason,
+        },
+    ).one_or_none()
+    if row is None:
+        raise _lost(read(connection, approval_id, scope=scope))
+    return _settled(connection, row, SettledAction(action.value), author=author, at=at)
+
+
+def expire(connection: Connection, order_id: UUID, *, at: datetime) -> list[Settled]:
+    """End every pending approval of the order whose time has come, each as a promise to the wrapper."""
+    rows = connection.execute(_EXPIRE, {"order_id": order_id, "at": at}).all()
+    author = Author.system()
+    return [
+        _settled(connection, row, SettledAction.EXPIRE, author=author, at=at)
+        for row in sorted(rows, key=lambda row: (row.expires_at, row.id))
+    ]
+
+
+def report_outcome(
+    connection: Connection,
+    order_id: UUID,
+    approval_id: UUID,
+    *,
+    outcome: str,
+    detail: str | None,
+    at: datetime,
+) -> bool:
+    """Note what became of a settled approval's command; the first report counts. False: none such is settled."""
+    values = {"id": approval_id, "order_id": order_id, "outcome": outcome, "detail": detail, "at": at}
+    if connection.execute(_OUTCOME, values).rowcount:
+        return True
+    row = connection.execute(_GET, {"id": approval_id, "customer_id": None}).one_or_none()
+    return row is not None and row.order_id == order_id and row.outcome is not None
+
+
+def read(connection: Connection, approval_id: UUID, *, scope: Scope) -> CommandApproval:
+    """One approval.
+
+    Raises:
+        NotFound: it does not exist within the scope.
+    """
+    row = connection.execute(_GET, {"id": approval_id, "customer_id": scope.customer_id}).one_or_none()
+    if row is None:
+        raise NotFound(f"approval {format_id('appr', approval_id)} does not exist")
+    return approval_of(row)
+
+
+def approval_of(row: Row[Any]) -> CommandApproval:
+    """The object a row stands for."""
+    decided_by = None
+    if row.decided_by_type is not None:
+        decided_by = DecidedBy(row.decided_by_type, row.decided_by_id, row.decided_by_name)
+    return CommandApproval(
+        id=ApprovalId(format_id("appr", row.id)),
+        order_id=OrderId(format_id("ord", row.order_id)),
+        agent_id=row.agent_id,
+        command_class=CommandClass(row.command_class),
+        tool_name=row.tool_name,
+        tool_args=msgspec.Raw(row.tool_args.encode()),
+        human_readable=row.human_readable,
+        status=ApprovalStatus(row.status),
+        requested_at=row.requested_at,
+        expires_at=row.expires_at,
+        request_id=row.request_id,
+        args_hash=row.args_hash,
+        impact=row.impact,
+        settled_at=row.settled_at,
+        decided_by=decided_by,
+        reason=row.reason,
+        outcome=row.outcome,
+        outcome_detail=row.outcome_detail,
+        outcome_at=row.outcome_at,
+    )
+
+
+def _settled(connection: Connection, row: Row[Any], action: SettledAction, *, author: Author, at: datetime) -> Settled:
+    approval = approval_of(row)
+    delivery: Delivery | None = promise(
+        connection,
+        order_id=row.order_id,
+        reference=row.id,
+        at=at,
+        build=lambda seq: ApprovalSettled(
+            seq=seq,
+            approval_id=approval.id,
+            request_id=approval.request_id,
+            action=action,
+            responded_by=author.name if action is not SettledAction.EXPIRE else None,
+            reason=approval.reason,
+            args_hash=approval.args_hash,
+            settled_at=at,
+        ),
+    )
+    audit.record(
+        connection,
+        author,
+        f"approval.{approval.status.value.lower()}",
+        approval.id,
+        at=at,
+        before={"status": "PENDING"},
+        after={"status": approval.status.value, "reason": approval.reason},
+        customer_id=row.customer_id,
+    )
+    return Settled(approval, delivery)
+
+
+def _lost(approval: CommandApproval) -> Conflict:
+    """Tells the loser of a race who won."""
+    if approval.status is ApprovalStatus.PENDING or approval.status is ApprovalStatus.EXPIRED:
+        message = f"approval {approval.id} expired at {approval.expires_at.isoformat()}; nothing was run"
+    else:
+        winner = approval.decided_by.name if approval.decided_by else "someone else"
+        message = f"approval {approval.id} was already {approval.status.value.lower()} by {winner}"
+    return Conflict(message, details=approval)
+
+
+class ApprovalStore:
+    """Reads of approvals; what changes them goes through their tenant."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get(self, approval_id: ApprovalId, *, scope: Scope) -> CommandApproval:
+        """One approval.
+
+        Raises:
+            NotFound: it does not exist within the scope.
+        """
+        return await self._database.read(read, parse_id("appr", approval_id), scope=scope)
+
+    async def page(
+        self,
+        *,
+        scope: Scope,
+        status: ApprovalStatus,
+        page: int,
+        page_size: int,
+        order_id: OrderId | None = None,
+    ) -> tuple[list[CommandApproval], int]:
+        """Approvals of one status, newest first, and how many there are.
+
+        Args:
+            page: from 1.
+            order_id: only those of this order.
+        """
+        return await self._database.read(_page, scope, status, page, page_size, order_id)
+
+
+def _page(
+    connection: Connection,
+    scope: Scope,
+    status: ApprovalStatus,
+    page: int,
+    page_size: int,
+    order_id: OrderId | None,
+) -> tuple[list[CommandApproval], int]:
+    values: dict[str, object] = {"status": status.value}
+    owned = []
+    if scope.customer_id is not None:
+        owned.append("customer")
+        values["customer_id"] = scope.customer_id
+    if order_id is not None:
+        owned.append("order")
+        values["order_id"] = parse_id("ord", order_id)
+    rows, count = _LIST[" ".join(owned) or "all"]
+    total = connection.execute(count, values).scalar_one()
+    found = connection.execute(rows, {**values, "limit": page_size, "offset": (page - 1) * page_size})
+    return [approval_of(row) for row in found], total
