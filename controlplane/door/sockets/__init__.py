@@ -1,0 +1,1 @@
+"""WebSockets: one trio task, one nested epoll, one small object a connection."""
