@@ -1,4 +1,4 @@
-"""Tables of people: customers (`users`), staff, their sessions and subscriptions, the setup, and the audit log."""
+"""Tables of people: customers (`users`), staff, their sessions, subscriptions, setup, and the audit log."""
 
 from __future__ import annotations
 

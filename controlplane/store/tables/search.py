@@ -1,12 +1,14 @@
-"""Search by the beginnings of words: the document a table keeps, and the query made of what a person typed."""
+"""Search by the beginnings of words: the document a table keeps, the query made of what a person typed."""
 
 from __future__ import annotations
 
 import string
-from typing import Final
+from typing import Any, Final
 
-# Everything of ASCII that is neither letter nor digit separates words, in the document and in the query alike, so that
-# `maria@acme.com` is found by `acme`; the parser of PostgreSQL alone would keep an address or a host as one word.
+from sqlalchemy import ColumnElement, func, text
+
+# Everything of ASCII that is neither letter nor digit separates words, in the document and in the query
+# alike, so that `maria@acme.com` is found by `acme`; PostgreSQL's parser would keep an address as one word.
 _SEPARATORS: Final = string.punctuation
 _SPACES: Final = " " * len(_SEPARATORS)
 _MOST_WORDS: Final = 10
@@ -27,3 +29,8 @@ def prefix_query(typed: str) -> str | None:
     spaced = typed.translate(str.maketrans(_SEPARATORS + "\0", _SPACES + " "))
     words = [word for word in spaced.split() if any(letter.isalnum() for letter in word)]
     return " & ".join(f"'{word}':*" for word in words[:_MOST_WORDS]) or None
+
+
+def matches(document: ColumnElement[Any], words: str) -> ColumnElement[bool]:
+    """Whether the document has all the words of a `prefix_query`."""
+    return document.op("@@", is_comparison=True)(func.to_tsquery(text("'simple'"), words))

@@ -1,0 +1,322 @@
+"""Orders: list, read, create and change them; one transaction and one audit entry a change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, UnsetType
+from sqlalchemy import Connection, Select, func, select, text, union, update
+from sqlalchemy.dialects.postgresql import insert as insert_or_skip
+from sqlalchemy.exc import IntegrityError
+
+from actors.people import Author, Scope
+from actors.runtime.ports import Clock, Ids
+from controlplane.store import audit
+from controlplane.store.database import Database
+from controlplane.store.keys import key_of, missing
+from controlplane.store.scope import covers
+from controlplane.store.tables.accounts import subscriptions, users
+from controlplane.store.tables.orders import orders
+from controlplane.store.tables.search import matches, prefix_query
+from protocol.faults import Conflict, ValidationError
+from protocol.ids import CustomerId, OrderId, SubscriptionId, format_id, parse_id
+from protocol.objects import Order
+from protocol.words import PLAN_OF_TIER, AutomationMode, OrderStatus, SubscriptionStatus, Tier
+
+#: Tokens a month that a tier buys, before a founding member's multiplier.
+TOKEN_BASES: Final[Mapping[Tier, int]] = {
+    Tier.LITE: 2_500_000,
+    Tier.BUILD: 7_500_000,
+    Tier.SCALE: 20_000_000,
+}
+
+# As the predicate of the unique index reads: a bound parameter would not match it.
+_HOLDS_ITS_DOMAIN: Final = text("status <> 'CANCELLED'")
+
+
+class NewOrder(msgspec.Struct, frozen=True):
+    """What makes an order; `domain` is a lower-case host name."""
+
+    user_id: CustomerId
+    tier: Tier
+    domain: str
+    tools: list[str]
+    server_ip: str | None
+    ssh_port: int
+    automation_mode: AutomationMode
+
+
+class OrderChange(msgspec.Struct, frozen=True):
+    """What changes of an order's server details; what is not set stays."""
+
+    tools: list[str] | UnsetType = UNSET
+    server_ip: str | UnsetType | None = UNSET
+    ssh_port: int | UnsetType = UNSET
+    domain: str | UnsetType = UNSET
+
+
+class OrderQuery(msgspec.Struct, frozen=True):
+    """Which orders to list; None is any."""
+
+    status: OrderStatus | None = None
+    tier: Tier | None = None
+    search: str | None = None
+
+
+class OrderStore:
+    """The orders in the database.
+
+    Args:
+        token_bases: what a tier's subscription grants, in tokens a month.
+    """
+
+    def __init__(
+        self, database: Database, *, clock: Clock, ids: Ids, token_bases: Mapping[Tier, int] = TOKEN_BASES
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._ids = ids
+        self._token_bases = token_bases
+
+    async def list(self, scope: Scope, query: OrderQuery, *, offset: int, limit: int) -> tuple[Sequence[Order], int]:
+        """A portion of the orders, newest first, and how many there are in all."""
+        return await self._database.read(_list, scope, query, offset, limit)
+
+    async def get(self, scope: Scope, order_id: OrderId) -> Order:
+        """One order.
+
+        Raises:
+            NotFound: there is none, or it is not within the scope.
+        """
+        return await self._database.read(_get, scope, order_id)
+
+    async def create(self, author: Author, new: NewOrder) -> Order:
+        """Create an order whose payment is confirmed; a customer's first one starts the subscription.
+
+        Raises:
+            ValidationError: the customer does not exist.
+            Conflict: the domain is another order's.
+        """
+        return await self._database.write(
+            _create,
+            author,
+            new,
+            self._ids.uuid7(),
+            self._ids.uuid7(),
+            self._token_bases[new.tier],
+            self._clock.now(),
+        )
+
+    async def change(self, author: Author, scope: Scope, order_id: OrderId, change: OrderChange) -> Order:
+        """Change server details.
+
+        Raises:
+            NotFound: there is none, or it is not within the scope.
+            Conflict: the domain is another order's.
+        """
+        try:
+            return await self._database.write(_change, author, scope, order_id, change, self._clock.now())
+        except IntegrityError as error:
+            raise _domain_taken(str(change.domain)) from error
+
+
+def order_of(row: Mapping[Any, Any]) -> Order:
+    """The order that a row of the table tells of."""
+    return Order(
+        id=OrderId(format_id("ord", row["id"])),
+        user_id=CustomerId(format_id("cust", row["user_id"])),
+        status=OrderStatus(row["status"]),
+        tier=Tier(row["tier"]),
+        domain=row["domain"],
+        tools=list(row["tools"]),
+        server_ip=row["server_ip"],
+        ssh_port=row["ssh_port"],
+        automation_mode=AutomationMode(row["automation_mode"]),
+        dashboard_url=f"https://{row['domain']}",
+        portainer_url=f"https://portainer.{row['domain']}",
+        created_at=row["created_at"],
+        fulfilled_at=row["fulfilled_at"],
+    )
+
+
+#: The columns `order_of` reads.
+ORDER_COLUMNS: Final = tuple(column for column in orders.c if column.name not in {"search", "updated_at"})
+
+
+def _list(
+    connection: Connection, scope: Scope, query: OrderQuery, offset: int, limit: int
+) -> tuple[Sequence[Order], int]:
+    conditions = [covers(scope, orders.c.user_id)]
+    if query.status is not None:
+        conditions.append(orders.c.status == query.status)
+    if query.tier is not None:
+        conditions.append(orders.c.tier == query.tier)
+    if query.search is not None:
+        words = prefix_query(query.search)
+        if words is None:
+            return [], 0
+        conditions.append(orders.c.id.in_(_found(words)))
+    total = connection.execute(select(func.count()).select_from(orders).where(*conditions)).scalar_one()
+    rows = connection.execute(_newest_first(select(*ORDER_COLUMNS).where(*conditions)).offset(offset).limit(limit))
+    return [order_of(row) for row in rows.mappings()], total
+
+
+def _found(words: str) -> Select[Any]:
+    """Orders whose domain or server, or whose customer, has the words; each side by its own index."""
+    by_order = select(orders.c.id).where(matches(orders.c.search, words))
+    by_customer = select(orders.c.id).join(users).where(matches(users.c.search, words))
+    return select(union(by_order, by_customer).subquery().c.id)
+
+
+def _newest_first(statement: Select[Any]) -> Select[Any]:
+    return statement.order_by(orders.c.created_at.desc(), orders.c.id.desc())
+
+
+def _get(connection: Connection, scope: Scope, order_id: OrderId) -> Order:
+    return order_of(_row(connection, scope, order_id))
+
+
+def _row(connection: Connection, scope: Scope, order_id: OrderId, *, for_update: bool = False) -> Mapping[Any, Any]:
+    key = key_of("ord", order_id)
+    statement = select(*ORDER_COLUMNS).where(orders.c.id == key, covers(scope, orders.c.user_id))
+    row = connection.execute(statement.with_for_update() if for_update else statement).mappings().one_or_none()
+    if row is None:
+        raise missing("ord", order_id)
+    return row
+
+
+def _create(
+    connection: Connection,
+    author: Author,
+    new: NewOrder,
+    key: UUID,
+    subscription_key: UUID,
+    token_base: int,
+    now: datetime,
+) -> Order:
+    customer = _existing_customer(connection, new.user_id)
+    values = {
+        "id": key,
+        "user_id": customer,
+        "status": OrderStatus.PAYMENT_CONFIRMED,
+        "tier": new.tier,
+        "domain": new.domain,
+        "tools": new.tools,
+        "server_ip": new.server_ip,
+        "ssh_port": new.ssh_port,
+        "automation_mode": new.automation_mode,
+        "created_at": now,
+        "updated_at": now,
+    }
+    row = (
+        connection.execute(
+            insert_or_skip(orders)
+            .values(values)
+            .on_conflict_do_nothing(index_elements=[orders.c.domain], index_where=_HOLDS_ITS_DOMAIN)
+            .returning(*ORDER_COLUMNS)
+        )
+        .mappings()
+        .one_or_none()
+    )
+    if row is None:
+        raise _domain_taken(new.domain)
+    order = order_of(row)
+    audit.record(connection, author, "order.created", order.id, at=now, after=order, customer_id=customer)
+    _begin_subscription(connection, author, customer, subscription_key, new.tier, token_base, now)
+    return order
+
+
+def _existing_customer(connection: Connection, customer_id: CustomerId) -> UUID:
+    try:
+        key = parse_id("cust", customer_id)
+    except ValueError:
+        key = None
+    if key is None or connection.execute(select(users.c.id).where(users.c.id == key)).first() is None:
+        raise ValidationError.of("userId", "There is no such customer")
+    return key
+
+
+def _begin_subscription(
+    connection: Connection,
+    author: Author,
+    customer: UUID,
+    key: UUID,
+    tier: Tier,
+    token_base: int,
+    now: datetime,
+) -> None:
+    """A customer has one subscription; later orders leave it as it is, since changing a plan is billing's."""
+    values = {
+        "id": key,
+        "user_id": customer,
+        "plan": PLAN_OF_TIER[tier],
+        "tier": tier,
+        "token_base": token_base,
+        "tokens_used": 0,
+        "status": SubscriptionStatus.ACTIVE,
+        "created_at": now,
+        "updated_at": now,
+    }
+    made = connection.execute(
+        insert_or_skip(subscriptions)
+        .values(values)
+        .on_conflict_do_nothing(index_elements=[subscriptions.c.user_id])
+        .returning(subscriptions.c.id)
+    ).first()
+    if made is not None:
+        audit.record(
+            connection,
+            author,
+            "subscription.created",
+            SubscriptionId(format_id("sub", key)),
+            at=now,
+            after={"plan": PLAN_OF_TIER[tier], "tier": tier, "tokenBase": token_base},
+            customer_id=customer,
+        )
+
+
+def _change(
+    connection: Connection,
+    author: Author,
+    scope: Scope,
+    order_id: OrderId,
+    change: OrderChange,
+    now: datetime,
+) -> Order:
+    before_row = _row(connection, scope, order_id, for_update=True)
+    before = order_of(before_row)
+    values = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not UNSET}
+    if not values:
+        return before
+    row = (
+        connection.execute(
+            update(orders)
+            .where(orders.c.id == before_row["id"])
+            .values(**values, updated_at=now)
+            .returning(*ORDER_COLUMNS)
+        )
+        .mappings()
+        .one()
+    )
+    after = order_of(row)
+    if after != before:
+        old, new = audit.difference(before, after)
+        audit.record(
+            connection,
+            author,
+            "order.changed",
+            order_id,
+            at=now,
+            before=old,
+            after=new,
+            customer_id=before_row["user_id"],
+        )
+    return after
+
+
+def _domain_taken(domain: str) -> Conflict:
+    return Conflict(f"the domain {domain} belongs to another order")

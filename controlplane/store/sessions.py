@@ -1,0 +1,233 @@
+"""Sessions of people signed in: found by the hash of their token together with the account they belong to."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+import structlog
+from outcome import Error, Outcome
+from sqlalchemy import Connection, Row, case, delete, func, insert, or_, select, update
+
+from actors.people import Author
+from actors.runtime.ports import Clock, Ids
+from controlplane.store import audit
+from controlplane.store.database import Database
+from controlplane.store.tables.accounts import sessions, staff, users
+from protocol.ids import CustomerId, SessionId, StaffId, format_id
+from protocol.words import AccountStatus, Role, UserType
+
+log = structlog.get_logger()
+
+
+class NewSession(msgspec.Struct, frozen=True):
+    """What makes a session.
+
+    Args:
+        account: the key of the member of staff or customer.
+        token_hash: SHA-256 of the token.
+        replaces: the hash of a token whose session ends with this one's beginning.
+        user_agent: what the browser calls itself.
+    """
+
+    user_type: UserType
+    account: UUID
+    token_hash: bytes
+    replaces: bytes | None
+    user_agent: str | None
+
+
+class Session(msgspec.Struct, frozen=True):
+    """A live session and the account as it is now: a changed role or status counts at once.
+
+    Args:
+        account_id: `stf_…` or `cust_…`.
+        role: of staff; None for customers.
+        expires_at: when it ends unless it is used before, or at the latest.
+    """
+
+    id: SessionId
+    key: UUID
+    user_type: UserType
+    account: UUID
+    account_id: str
+    email: str
+    name: str
+    image: str | None
+    role: Role | None
+    last_seen_at: datetime
+    expires_at: datetime
+
+
+class SessionStore:
+    """The sessions in the database.
+
+    Args:
+        idle: how long one lives without being used.
+        absolute: how long one lives at most.
+    """
+
+    def __init__(self, database: Database, *, clock: Clock, ids: Ids, idle: timedelta, absolute: timedelta) -> None:
+        self._database = database
+        self._clock = clock
+        self._ids = ids
+        self._idle = idle
+        self._absolute = absolute
+
+    async def start(self, author: Author, new: NewSession) -> Session | None:
+        """Begin a session; None when the account is not, or no longer, active."""
+        now = self._clock.now()
+        return await self._database.write(
+            _start, author, new, self._ids.uuid7(), now, now + self._idle, now + self._absolute
+        )
+
+    async def find(self, token_hash: bytes) -> Session | None:
+        """The live session of a token whose account is active, in one indexed query."""
+        return await self._database.read(_find, token_hash, self._clock.now())
+
+    async def extend(self, session: Session) -> datetime:
+        """Put off the end of a session that is in use; returns when it ends now."""
+        now = self._clock.now()
+        ends = await self._database.write(_extend, session.key, now, now + self._idle)
+        return ends or session.expires_at
+
+    def extend_soon(self, session: Session) -> None:
+        """The same without waiting for it: what is lost is a minute of idle time."""
+        now = self._clock.now()
+        self._database.submit(_extend, session.key, now, now + self._idle, done=_note_failure)
+
+    async def end(self, author: Author, session: Session) -> bool:
+        """Revoke a session; False when it had ended before."""
+        return await self._database.write(_end, author, session.key, self._clock.now())
+
+    async def sweep(self, *, limit: int = 1_000) -> int:
+        """Delete sessions that ended a day ago or longer; returns how many, at most `limit`."""
+        return await self._database.write(_sweep, self._clock.now() - timedelta(days=1), limit)
+
+
+_IS_STAFF: Final = sessions.c.staff_id.is_not(None)
+_STATUS: Final = case((_IS_STAFF, staff.c.status), else_=users.c.status)
+_WITH_ACCOUNT: Final = (
+    select(
+        sessions.c.id,
+        sessions.c.staff_id,
+        sessions.c.user_id,
+        sessions.c.last_seen_at,
+        sessions.c.idle_expires_at,
+        case((_IS_STAFF, staff.c.email), else_=users.c.email).label("email"),
+        case((_IS_STAFF, staff.c.name), else_=users.c.name).label("name"),
+        case((_IS_STAFF, staff.c.image), else_=users.c.image).label("image"),
+        staff.c.role,
+    )
+    .select_from(
+        sessions.outerjoin(staff, staff.c.id == sessions.c.staff_id).outerjoin(users, users.c.id == sessions.c.user_id)
+    )
+    .where(_STATUS == AccountStatus.ACTIVE, sessions.c.revoked_at.is_(None))
+)
+
+
+def _find(connection: Connection, token_hash: bytes, now: datetime) -> Session | None:
+    row = connection.execute(
+        _WITH_ACCOUNT.where(sessions.c.token_hash == token_hash, sessions.c.idle_expires_at > now)
+    ).one_or_none()
+    return None if row is None else _session_of(row)
+
+
+def _session_of(row: Row[*tuple[Any, ...]]) -> Session:
+    is_staff = row.staff_id is not None
+    account: UUID = row.staff_id if is_staff else row.user_id
+    return Session(
+        id=SessionId(format_id("sess", row.id)),
+        key=row.id,
+        user_type=UserType.STAFF if is_staff else UserType.CUSTOMER,
+        account=account,
+        account_id=StaffId(format_id("stf", account)) if is_staff else CustomerId(format_id("cust", account)),
+        email=row.email,
+        name=row.name,
+        image=row.image,
+        role=Role(row.role) if is_staff else None,
+        last_seen_at=row.last_seen_at,
+        expires_at=row.idle_expires_at,
+    )
+
+
+def _start(
+    connection: Connection,
+    author: Author,
+    new: NewSession,
+    key: UUID,
+    now: datetime,
+    idle_until: datetime,
+    until: datetime,
+) -> Session | None:
+    is_staff = new.user_type is UserType.STAFF
+    connection.execute(
+        insert(sessions).values(
+            id=key,
+            token_hash=new.token_hash,
+            staff_id=new.account if is_staff else None,
+            user_id=None if is_staff else new.account,
+            address=author.address,
+            user_agent=new.user_agent,
+            created_at=now,
+            last_seen_at=now,
+            idle_expires_at=min(idle_until, until),
+            expires_at=until,
+        )
+    )
+    session = _find(connection, new.token_hash, now)
+    if session is None:
+        connection.execute(delete(sessions).where(sessions.c.id == key))
+        return None
+    if new.replaces is not None:
+        replaced = select(sessions.c.id).where(sessions.c.token_hash == new.replaces)
+        former = connection.execute(replaced).scalar_one_or_none()
+        if former is not None:
+            _end(connection, author, former, now)
+    customer = None if is_staff else new.account
+    audit.record(connection, author, "session.started", session.id, at=now, customer_id=customer)
+    return session
+
+
+def _extend(connection: Connection, key: UUID, now: datetime, idle_until: datetime) -> datetime | None:
+    # GREATEST: of two nodes' clocks the later one counts, and nothing moves backwards.
+    ends: datetime | None = connection.execute(
+        update(sessions)
+        .where(sessions.c.id == key, sessions.c.revoked_at.is_(None), sessions.c.idle_expires_at > now)
+        .values(
+            last_seen_at=func.greatest(sessions.c.last_seen_at, now),
+            idle_expires_at=func.least(func.greatest(sessions.c.idle_expires_at, idle_until), sessions.c.expires_at),
+        )
+        .returning(sessions.c.idle_expires_at)
+    ).scalar_one_or_none()
+    return ends
+
+
+def _end(connection: Connection, author: Author, key: UUID, now: datetime) -> bool:
+    ended = connection.execute(
+        update(sessions)
+        .where(sessions.c.id == key, sessions.c.revoked_at.is_(None))
+        .values(revoked_at=now)
+        .returning(sessions.c.user_id)
+    ).one_or_none()
+    if ended is None:
+        return False
+    audit.record(connection, author, "session.ended", format_id("sess", key), at=now, customer_id=ended.user_id)
+    return True
+
+
+def _sweep(connection: Connection, before: datetime, limit: int) -> int:
+    over = (
+        select(sessions.c.id)
+        .where(or_(sessions.c.idle_expires_at < before, sessions.c.revoked_at < before))
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return connection.execute(delete(sessions).where(sessions.c.id.in_(over))).rowcount
+
+
+def _note_failure(result: Outcome[datetime | None]) -> None:
+    if isinstance(result, Error):
+        log.warning("session.not_extended", reason=str(result.error))
