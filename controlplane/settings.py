@@ -129,6 +129,9 @@ class Settings:
         secret=True,
         unset="made in the state folder",
     )
+    trusted_proxies: int = setting(
+        kinds.whole(0, 10), "0", "How many proxies stand before the Hub and add to X-Forwarded-For."
+    )
     log_format: str = setting(
         kinds.choice("console", "json"), "console", "Log lines for people (console) or for machines (json)."
     )
