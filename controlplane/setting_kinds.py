@@ -184,9 +184,7 @@ def database_url(text: str) -> Secret:
         parts = urlsplit(text)
         port = parts.port
     except ValueError:
-        raise Unfit(
-            "is not a URL", f"{remedy}, with special characters of the password percent-encoded"
-        ) from None
+        raise Unfit("is not a URL", f"{remedy}, with special characters of the password percent-encoded") from None
     if parts.scheme not in ("postgres", "postgresql", _DRIVER):
         raise Unfit(f"begins with {parts.scheme or 'no scheme'}, and the Hub runs on PostgreSQL only", remedy)
     if parts.fragment:
