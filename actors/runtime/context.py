@@ -92,7 +92,7 @@ class Context:
         self.system = system
         self._services = services
         self._timers: set[Timer] | None = None
-        self._children: set[Child] | None = None
+        self._children: dict[Child, None] | None = None  # in the order they came: the same run, the same history
         self._empty: trio.Event | None = None
         self._closed = False
 
@@ -124,11 +124,11 @@ class Context:
         if self._closed:
             raise Stopped(self.ref.path)
         if self._children is None:
-            self._children = set()
+            self._children = {}
         if len(self._children) >= MOST_CHILDREN:
             raise RuntimeError(f"{self.ref.path} has {MOST_CHILDREN} children at work")
         child = Child(name)
-        self._children.add(child)
+        self._children[child] = None
         self._services.start_task(self._run_child, child, lambda: work(*args), name=f"{self.ref.path} {name}")
         return child
 
@@ -188,7 +188,7 @@ class Context:
             self._services.child_failed(self, child.name, error)
         finally:
             assert self._children is not None
-            self._children.discard(child)
+            self._children.pop(child, None)
             if not self._children and self._empty is not None:
                 self._empty.set()
                 self._empty = None

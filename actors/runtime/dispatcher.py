@@ -52,16 +52,21 @@ class Dispatcher:
         self._lifecycle = lifecycle
         self._dead_letters = dead_letters
         self._snapshot = redactor.snapshot
+        self._halted = False
 
     async def run(self) -> None:
         ready = self._ready.waiting
-        while True:
+        while not self._halted:
             await self._ready.some()
             until = perf_counter() + _SLICE_SECONDS
-            while ready:
+            while ready and not self._halted:
                 self._turn(ready.popleft())
                 if perf_counter() > until:
                     break
+
+    def halt(self) -> None:
+        """Nobody gets a turn any more: what is still queued is left as it is."""
+        self._halted = True
 
     def _turn(self, cell: Cell) -> None:
         if cell.actor is None or cell.summons is not None:
@@ -182,7 +187,7 @@ class Dispatcher:
             return True
         cell.kind.counters.expired += 1
         self._dead_letters.add(cell.path, asked.message, DeadReason.EXPIRED)
-        asked.fail(AskTimeout(cell.path, 0, begun=False))
+        asked.fail(AskTimeout(cell.path, asked.timeout_seconds, begun=False))
         return False
 
     def _refused(self, cell: Cell, entry: object, refusal: Exception) -> None:

@@ -14,7 +14,7 @@ from actors.runtime.directory import Cell, CrashView, Directory, State
 from actors.runtime.errors import ActorCrashed, ActorError, HandlerOverran, Stopped
 from actors.runtime.message import Asked, EndReason
 from actors.runtime.ready import ReadyQueue
-from actors.runtime.redaction import Redactor, view_of_error
+from actors.runtime.redaction import Redactor, secrets_of, view_of_error
 from actors.runtime.ref import Ref
 from actors.runtime.services import ContextServices
 from actors.runtime.timers import Timers
@@ -131,16 +131,13 @@ class Lifecycle:
         trouble = cell.trouble
         trouble.owed = trouble.owed or cell.actor is not None
         message = entry.message if isinstance(entry, Asked) else entry
-        trouble.last_crash = CrashView(
-            self._system.clock.now(),
-            cell.path,
-            view_of_error(error),
-            None if entry is None else self._redactor.view(message),
-        )
+        shown = view_of_error(error, hide=secrets_of(message))
+        view = None if entry is None else self._redactor.view(message)
+        trouble.last_crash = CrashView(self._system.clock.now(), cell.path, shown, view)
         self._crash_log(trouble.last_crash)
         kind.counters.crashes += 1
         self._let_go(cell)
-        log.error("actor.crashed", actor=cell.path, message=type(message).__name__, exc_info=error)
+        log.error("actor.crashed", actor=cell.path, message=type(message).__name__, **shown.in_words())
         if entry is not None:
             kind.counters.crashed += 1
             if isinstance(entry, Asked):
@@ -171,18 +168,24 @@ class Lifecycle:
     def _escalate(self, cell: Cell, cause: str, now: float) -> None:
         kind = cell.kind
         cool_down = kind.supervision.cool_down_seconds
-        self._bury(cell, DeadReason.ACTOR_CRASHED, ActorCrashed(cell.path, retry_after_seconds=cool_down))
-        cell.mailbox = None
-        cell.state = State.COOLING_DOWN
-        cell.trouble.timer = self.timers.after(cool_down, self._cooled, cell)
+        self._cool_down(cell, cool_down)
         kind.counters.escalations += 1
         log.error("actor.escalated", actor=cell.path, crashes=kind.supervision.max_restarts + 1, cause=cause)
         self._services.tell_watchers(cell, EndReason.CRASHED)
         kind.supervisor.told(cell.path, cause, now)
 
+    def _cool_down(self, cell: Cell, seconds: float) -> None:
+        self._bury(cell, DeadReason.ACTOR_CRASHED, ActorCrashed(cell.path, retry_after_seconds=seconds))
+        cell.mailbox = None
+        cell.state = State.COOLING_DOWN
+        cell.trouble.timer = self.timers.after(seconds, self._cooled, cell)
+        if self._settling is not None:
+            self._settle(cell)
+
     def _cooled(self, cell: Cell) -> None:
         former = cell.trouble.former
         if former is not None and former.children:
+            # A child that will not end: never two of a kind at once.
             cell.trouble.timer = self.timers.after(cell.kind.supervision.backoff_max_seconds, self._cooled, cell)
         else:
             self.forget(cell)
@@ -196,10 +199,14 @@ class Lifecycle:
         context = cell.context
         await self.say_goodbye(cell, State.STOPPING)
         cell.kind.counters.stopped += 1
-        if context is not None and context.children:
-            await context.childless()
+        with trio.move_on_after(cell.kind.handler_seconds):
+            if context is not None:
+                await context.childless()
         self._services.tell_watchers(cell, EndReason.STOPPED)
-        self.wake_or_forget(cell)
+        if context is not None and context.children:
+            self._cool_down(cell, cell.kind.supervision.cool_down_seconds)
+        else:
+            self.wake_or_forget(cell)
 
     async def say_goodbye(self, cell: Cell, state: State) -> None:
         """Run `stopped()` within its limit; whatever it does, the actor is let go."""
@@ -213,8 +220,8 @@ class Lifecycle:
             with trio.move_on_after(cell.kind.handler_seconds) as limit:
                 try:
                     await actor.stopped()
-                except Exception as error:
-                    log.exception("actor.stop_failed", actor=cell.path, error=type(error).__name__)
+                except Exception as error:  # noqa: BLE001 - logged with its traceback, redacted
+                    log.error("actor.stop_failed", actor=cell.path, **view_of_error(error).in_words())
             if limit.cancelled_caught:
                 log.error("actor.stop_overran", actor=cell.path, limit_seconds=cell.kind.handler_seconds)
         self._let_go(cell)

@@ -42,11 +42,12 @@ class Terminated:
 class Asked:
     """An ask in a mailbox or under way. `task` is the asker while it waits; without one the answer is dropped."""
 
-    __slots__ = ("begun", "deadline", "message", "task")
+    __slots__ = ("begun", "deadline", "message", "task", "timeout_seconds")
 
-    def __init__(self, message: object, deadline: float) -> None:
+    def __init__(self, message: object, timeout_seconds: float) -> None:
         self.message = message
-        self.deadline = deadline
+        self.timeout_seconds = timeout_seconds
+        self.deadline = trio.current_time() + timeout_seconds
         self.begun = False
         self.task: trio.lowlevel.Task | None = None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import Enum
@@ -16,7 +16,9 @@ from uuid import UUID
 HIDDEN = "•••"
 LONGEST_VALUE = 80
 _LONGEST_ERROR = 200
-_FRAMES_SHOWN = 8
+_FRAMES_SHOWN = 12
+_SHORTEST_SECRET = 4
+_MOST_SECRETS = 200
 
 _PLAIN = frozenset({bool, int, float, NoneType, datetime, date, timedelta, UUID})
 # Compared with the field's name in lower case without its underscores: also apiKey, private_key, toolArgs.
@@ -27,7 +29,7 @@ _HARMFUL_NAMES = (
 _HARMFUL_TEXT = re.compile(
     r"(?P<scheme>\b(?:bearer|basic)\s+)\S+"
     r"|(?P<user>://)[^/\s@]+(?=@)"
-    r"|(?P<name>\b\w*(?:password|passwd|secret|token|api_?key|authorization)\w*[\"']?\s*[=:]\s*)[\"']?[^\s\"',;]+"
+    r"|(?P<name>\b\w*(?:password|passwd|secret|token|api_?key|authorization)\w*[\"']?(?:\s*[=:]\s*|\s+))[\"']?[^\s\"',;]+"
     r"|\bhk_[0-9A-Za-z]+_[0-9A-Za-z_-]+|\b(?:sk|rk|pk|whsec)_[0-9A-Za-z_]{8,}"
     r"|-----BEGIN[^-]*PRIVATE KEY-----.*"
     r"|[A-Za-z0-9+/_=-]{40,}",
@@ -59,12 +61,21 @@ class Snapshot:
 class ErrorView:
     """An exception as it may be shown: where it came from, without values of variables.
 
-    `frames` reads "file:line function", outermost first.
+    `frames` reads "file:line function", outermost first; `cause` is what it was raised from.
     """
 
     type: str
     text: str
     frames: tuple[str, ...]
+    cause: ErrorView | None = None
+
+    def in_words(self) -> dict[str, str]:
+        """The traceback for a log line."""
+        trace = " > ".join(self.frames)
+        words = {"error": self.type, "text": self.text, "traceback": trace}
+        if self.cause is not None:
+            words["cause"] = " | ".join(self.cause.in_words().values())
+        return words
 
 
 class Redactor:
@@ -122,13 +133,32 @@ def scrub(text: str, longest: int = LONGEST_VALUE) -> str:
     return clean if len(clean) <= longest else clean[: longest - 1] + "…"
 
 
-def view_of_error(error: BaseException) -> ErrorView:
+def view_of_error(error: BaseException, *, hide: Iterable[str] = (), depth: int = 3) -> ErrorView:
+    """Parameters: `hide`: texts that must not show, as those the message at hand carried."""
     frames = traceback.extract_tb(error.__traceback__)[-_FRAMES_SHOWN:]
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - an error that cannot even be printed is still to be shown
+        text = ""
+    for secret in hide:
+        text = text.replace(secret, HIDDEN)
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return ErrorView(
         type(error).__name__,
-        scrub(str(error), _LONGEST_ERROR),
+        scrub(text, _LONGEST_ERROR),
         tuple(f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames),
+        view_of_error(cause, hide=hide, depth=depth - 1) if cause is not None and depth > 1 else None,
     )
+
+
+def secrets_of(message: object) -> list[str]:
+    """The texts in the harmful fields of a message, to be hidden wherever its error repeats them."""
+    found: list[str] = []
+    for name in _field_names(type(message)):
+        if harmful(name):
+            _texts_in(getattr(message, name, None), found, 4)
+    # The longest first: a shorter one may be part of it.
+    return sorted(found, key=len, reverse=True)
 
 
 def redacted(value: object, depth: int = 3) -> object:
@@ -152,6 +182,21 @@ def _field_names(kind: type) -> tuple[str, ...]:
         if names is not None:
             return tuple(names)
     return ()
+
+
+def _texts_in(value: object, found: list[str], depth: int) -> None:
+    if len(found) >= _MOST_SECRETS or depth == 0:
+        return
+    if isinstance(value, str | bytes):
+        text = value if isinstance(value, str) else value.decode("utf-8", "replace")
+        if len(text) >= _SHORTEST_SECRET:
+            found.append(text)
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            _texts_in(inner, found, depth - 1)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for inner in value:
+            _texts_in(inner, found, depth - 1)
 
 
 def _small(value: object) -> object:

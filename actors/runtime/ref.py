@@ -71,7 +71,7 @@ class Ref:
 
         Raises: the handler's refusal; AskTimeout; MailboxFull; ActorCrashed; Stopped.
         """
-        asked = Asked(message, trio.current_time() + timeout_seconds)
+        asked = Asked(message, timeout_seconds)
         if not self._post.deliver(self.actor_id, asked, control):
             raise self._post.refusal(self.actor_id)
 

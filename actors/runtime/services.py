@@ -9,6 +9,7 @@ from actors.runtime.directory import Cell, Directory, State, StopRequest
 from actors.runtime.errors import ChildFailed
 from actors.runtime.message import EndReason, Terminated
 from actors.runtime.ready import ReadyQueue
+from actors.runtime.redaction import view_of_error
 from actors.runtime.ref import Ref
 from actors.runtime.tasks import Tasks
 from actors.runtime.timers import Timers
@@ -42,7 +43,9 @@ class ContextServices:
         """The actor crashes with its child, before its next message."""
         cell = self._directory.cell_of(context.ref)
         if context.closed or cell is None or cell.context is not context or cell.kind.closed:
-            log.warning("actor.child_failed_late", actor=context.ref.path, child=child, exc_info=error)
+            log.warning(
+                "actor.child_failed_late", actor=context.ref.path, child=child, **view_of_error(error).in_words()
+            )
             return
         failure = ChildFailed(context.ref.path, child)
         failure.__cause__ = error

@@ -32,6 +32,8 @@ class Sleep:
 
     def _sweep(self, kind: Kind) -> None:
         kind.sweep = None
+        if kind.closed:
+            return
         now = trio.current_time()
         falling = sum(cell.state is State.FALLING_ASLEEP for cell in kind.cells.values())
         soonest = now + kind.idle_seconds
@@ -47,7 +49,7 @@ class Sleep:
                 falling += self._fall_asleep(cell)
             else:
                 cell.touched = now  # asked again when as much time has passed
-        if kind.cells and not kind.closed:
+        if kind.cells:
             # No oftener than twenty times in the idle time, however scattered the moments.
             wait = max(soonest - now, kind.idle_seconds / 20)
             kind.sweep = self._lifecycle.timers.after(wait, self._sweep, kind)

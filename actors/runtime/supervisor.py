@@ -90,7 +90,6 @@ class Supervisor:
         self.parent: Supervisor | None = None
         self.children: list[Supervisor] = []
         self.escalations = 0
-        self.last_told_at: float | None = None
         self._tolerance = tolerance or Supervision()
         self._on_escalation = on_escalation
         self._intensity = Intensity()
@@ -112,7 +111,6 @@ class Supervisor:
     def told(self, source: str, cause: str, now: float) -> None:
         """A child escalates at `now` (monotonic seconds)."""
         self.escalations += 1
-        self.last_told_at = now
         escalation = Escalation(self.path, source, cause)
         log.error("supervisor.told", supervisor=self.path, source=source, cause=cause)
         if self._on_escalation is not None:

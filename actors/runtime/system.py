@@ -129,8 +129,7 @@ class ActorSystem:
             except Exception as error:  # noqa: BLE001 - raised again below, without the nursery's group around it
                 failure = error
             finally:
-                with trio.CancelScope(shield=True):
-                    await system.stop()
+                await system.stop()
                 nursery.cancel_scope.cancel()
         if failure is not None:
             raise failure
@@ -244,22 +243,29 @@ class ActorSystem:
             return
         self._stopping = True
         try:
-            for kind in self._directory:
-                kind.closed = True
-            with trio.move_on_after(self._stop_seconds / 2) as limit:
-                await self._lifecycle.settle()
-            if limit.cancelled_caught:
-                log.warning("actors.cut_off", seconds=self._stop_seconds / 2, tasks=len(self._tasks))
-            await self._tasks.cancel_all()
-            with trio.move_on_after(self._stop_seconds / 2) as limit:
-                await self._stop_living()
-            if limit.cancelled_caught:
-                log.warning("actors.stop_overran", seconds=self._stop_seconds / 2)
-            for cell in self._directory.cells():
-                self._lifecycle.bury_all(cell)
+            # Once begun it is seen through: a caller's cancellation must not leave actors half stopped.
+            with trio.CancelScope(shield=True):
+                await self._stop_in_order()
         finally:
             self._stopped.set()
         log.info("actors.stopped", dead_letters=self.dead_letters.count)
+
+    async def _stop_in_order(self) -> None:
+        for kind in self._directory:
+            kind.closed = True
+        half_seconds = self._stop_seconds / 2
+        with trio.move_on_after(half_seconds) as limit:
+            await self._lifecycle.settle()
+        if limit.cancelled_caught:
+            log.warning("actors.cut_off", seconds=half_seconds, tasks=len(self._tasks))
+        self._dispatcher.halt()
+        await self._tasks.cancel_all()
+        with trio.move_on_after(half_seconds) as limit:
+            await self._stop_living()
+        if limit.cancelled_caught:
+            log.warning("actors.stop_overran", seconds=half_seconds)
+        for cell in self._directory.cells():
+            self._lifecycle.bury_all(cell)
 
     async def _stop_living(self) -> None:
         kinds = list(self._directory)
