@@ -1,0 +1,57 @@
+"""The stream under one HTTP connection: a client that does not read cannot hold it, nor can it hold a shutdown."""
+
+from __future__ import annotations
+
+import trio
+
+CHUNK_BYTES = 64 * 1024
+
+
+class DeadlineStream:
+    """A trio stream whose writes have a deadline of their own.
+
+    Hypercorn shields its writes from cancellation, so that neither a deadline nor a shutdown around it can end one.
+    This deadline lies inside the shield; and `abort` closes the socket under it.
+
+    Args:
+        stream: the accepted connection.
+        stall_seconds: how long the client may take for each 64 KiB.
+    """
+
+    def __init__(self, stream: trio.SocketStream, *, stall_seconds: float) -> None:
+        self._stream = stream
+        self._stall_seconds = stall_seconds
+        self.socket = stream.socket
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send everything.
+
+        Raises:
+            trio.BrokenResourceError: the client is gone, or does not read.
+            trio.ClosedResourceError: aborted meanwhile.
+        """
+        view = memoryview(data)
+        with trio.CancelScope() as scope:
+            for start in range(0, len(view), CHUNK_BYTES):
+                scope.deadline = trio.current_time() + self._stall_seconds
+                await self._stream.send_all(view[start : start + CHUNK_BYTES])
+        if scope.cancelled_caught:  # half an answer was sent: nothing sound can follow it
+            self.abort()
+            raise trio.BrokenResourceError(f"the client read nothing for {self._stall_seconds} s")
+
+    async def receive_some(self, max_bytes: int) -> bytes:
+        """What has arrived; empty at the end of the stream."""
+        return bytes(await self._stream.receive_some(max_bytes))
+
+    async def send_eof(self) -> None:
+        """End our side."""
+        await self._stream.send_eof()
+
+    async def aclose(self) -> None:
+        """Close at once; everything sent is with the kernel already."""
+        self.abort()
+        await trio.lowlevel.checkpoint()
+
+    def abort(self) -> None:
+        """Close the socket under whoever uses it. Idempotent."""
+        self.socket.close()

@@ -1,0 +1,182 @@
+"""A whole door on a free port, with a Quart app and an echo socket behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+import trio
+from quart import request
+from quart_trio import QuartTrio
+
+from controlplane.door.front import Door, serve
+from controlplane.door.options import DoorOptions, HttpOptions
+from controlplane.door.sockets.connection import Connection
+from controlplane.door.sockets.handshake import Admission, Refused, Upgrade
+from controlplane.door.sockets.limits import Limits, SocketOptions
+from protocol.faults import Forbidden, Overloaded
+
+SOCKET_PATH = "/api/v1/test/socket"
+
+
+@dataclass
+class EchoRoute:
+    """A route that can be told to refuse or to take its time, and remembers what it saw."""
+
+    subprotocol: str | None = None
+    limits: Limits = field(default_factory=Limits)
+    gate: trio.Event | None = None
+    upgrades: list[Upgrade] = field(default_factory=list)
+    opened: list[Connection] = field(default_factory=list)
+    closed: list[tuple[int, str]] = field(default_factory=list)
+    texts: list[bytes] = field(default_factory=list)
+    cancelled: int = 0
+    news: trio.Condition = field(default_factory=trio.Condition)
+
+    async def admit(self, upgrade: Upgrade) -> Admission:
+        self.upgrades.append(upgrade)
+        if self.gate is not None:
+            try:
+                await self.gate.wait()
+            except trio.Cancelled:
+                self.cancelled += 1
+                raise
+        if upgrade.query == "refuse":
+            raise Refused(401, "UNAUTHORIZED", "who are you?")
+        if upgrade.query == "forbid":
+            raise Forbidden("not for you")
+        if upgrade.query == "overload":
+            raise Overloaded("later", retry_after_seconds=7.2)
+        if upgrade.query == "crash":
+            raise ZeroDivisionError
+        return Admission(self.subprotocol, self, limits=self.limits, on_open=self.opened.append)
+
+    def on_text(self, connection: Connection, data: bytes) -> None:
+        self.texts.append(data)
+        if data == b"crash":
+            raise ZeroDivisionError
+        connection.send_text(data)
+
+    def on_close(self, connection: Connection, code: int, reason: str) -> None:
+        self.closed.append((code, reason))
+
+    async def until_closed(self, count: int = 1) -> None:
+        with trio.fail_after(5):
+            while len(self.closed) < count:
+                await trio.sleep(0.01)
+
+
+@dataclass
+class RunningDoor:
+    """A door under test."""
+
+    door: Door
+    route: EchoRoute
+    shutdown: trio.Event
+    ended: trio.Event
+    drained: list[str]
+
+    @property
+    def port(self) -> int:
+        return self.door.port
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def socket_url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}{SOCKET_PATH}"
+
+    async def dial(self) -> trio.SocketStream:
+        return await trio.open_tcp_stream("127.0.0.1", self.port)
+
+    async def exchange(self, data: bytes, *, seconds: float = 5) -> bytes:
+        """Send bytes, and read until the door ends the connection."""
+        stream = await self.dial()
+        async with stream:
+            with trio.fail_after(seconds):
+                await stream.send_all(data)
+                return await read_all(stream)
+
+
+async def read_all(stream: trio.SocketStream) -> bytes:
+    received = bytearray()
+    try:
+        async for data in stream:
+            received += data
+    except trio.BrokenResourceError:
+        pass
+    return bytes(received)
+
+
+def build_app() -> QuartTrio:
+    app = QuartTrio("door-test")
+    app.config["MAX_CONTENT_LENGTH"] = 1024 * 1024
+
+    @app.get("/hello")
+    async def hello() -> str:
+        return "hello"
+
+    @app.post("/length")
+    async def length() -> str:
+        return str(len(await request.get_data()))
+
+    @app.get("/large")
+    async def large() -> bytes:
+        return b"x" * 20_000_000
+
+    @app.get("/slow")
+    async def slow() -> str:
+        await trio.sleep(0.3)
+        return "slow"
+
+    @app.get("/never")
+    async def never() -> str:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    return app
+
+
+@pytest.fixture
+def options() -> DoorOptions:
+    """Deadlines short enough for a test; override to change them."""
+    return DoorOptions(
+        sockets=SocketOptions(head_seconds=0.5, stall_seconds=0.5, close_seconds=0.5, admit_seconds=1),
+        http=HttpOptions(head_seconds=0.5, stall_seconds=0.5, idle_seconds=2, max_connections=50),
+        request_line_seconds=0.5,
+        hook_seconds=0.5,
+        drain_seconds=1,
+    )
+
+
+@pytest.fixture
+def app():
+    return build_app()
+
+
+@pytest.fixture
+async def door(nursery, options, app):
+    route = EchoRoute()
+    shutdown, ended, drained = trio.Event(), trio.Event(), []
+
+    async def on_drain() -> None:
+        drained.append("hook")
+
+    async def run(task_status):
+        try:
+            await serve(
+                bind="127.0.0.1:0",
+                app=app,
+                routes={SOCKET_PATH: route},
+                shutdown=shutdown,
+                on_drain=on_drain,
+                options=options,
+                task_status=task_status,
+            )
+        finally:
+            ended.set()
+
+    yield RunningDoor(await nursery.start(run), route, shutdown, ended, drained)
+    nursery.cancel_scope.cancel()
