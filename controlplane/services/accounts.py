@@ -1,0 +1,162 @@
+"""Accounts: the setup's first owner, new customers, and signing in without telling who has an account."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+from typing import Final
+
+import structlog
+
+from actors.people import Author
+from actors.runtime.ports import Randomness
+from controlplane.services.passwords import Passwords
+from controlplane.services.sessions import SessionService, Started, token_hash
+from controlplane.store.customers import CustomerStore, NewCustomer
+from controlplane.store.staff import Credentials, NewStaff, StaffMember, StaffStore
+from protocol.faults import Conflict, Forbidden, Unauthorized, ValidationError
+from protocol.ids import format_id
+from protocol.objects import Customer
+from protocol.words import AccountStatus, UserType
+
+log = structlog.get_logger()
+
+_WRONG: Final = "the address or the password is wrong"
+
+
+class AccountService:
+    """What is done to accounts.
+
+    Args:
+        setup_token_required: the Hub can be reached from elsewhere, so its first owner must hold the setup token.
+    """
+
+    def __init__(
+        self,
+        staff: StaffStore,
+        customers: CustomerStore,
+        sessions: SessionService,
+        passwords: Passwords,
+        *,
+        randomness: Randomness,
+        setup_token_required: bool,
+    ) -> None:
+        self._staff = staff
+        self._customers = customers
+        self._sessions = sessions
+        self._passwords = passwords
+        self._randomness = randomness
+        self._setup_token_required = setup_token_required
+
+    # --- setup ------------------------------------------------------------------------------------------
+
+    async def ensure_setup_token(self) -> str | None:
+        """Make the one-time setup token where the Hub needs one and has none; the caller prints it.
+
+        Returns:
+            The token, once in the Hub's life; None when it was made before, is not needed, or the setup is done.
+        """
+        if not self._setup_token_required:
+            return None
+        token = base64.b32encode(self._randomness.token(20)).decode().lower()
+        return token if await self._staff.offer_setup_token(token_hash(token)) else None
+
+    async def set_up(
+        self, author: Author, *, email: str, name: str, password: str, setup_token: str | None
+    ) -> StaffMember:
+        """Make the first owner, once.
+
+        Raises:
+            Conflict: the Hub has been set up.
+            ValidationError: the password will not do, or the setup token is missing.
+            Forbidden: the setup token is wrong.
+        """
+        state = await self._staff.setup_state()
+        if state.completed_at is not None:
+            raise Conflict("the Hub has been set up already")
+        if self._setup_token_required:
+            _check_setup_token(state.token_hash, setup_token)
+        return await self._staff.set_up(author, await self._owner(email, name, password))
+
+    async def create_owner(self, author: Author, *, email: str, name: str, password: str) -> StaffMember:
+        """Make an owner at any time; the setup is done with it.
+
+        Raises:
+            Conflict: the address is another member's.
+            ValidationError: the password will not do.
+        """
+        return await self._staff.create_owner(author, await self._owner(email, name, password))
+
+    async def _owner(self, email: str, name: str, password: str) -> NewStaff:
+        self._passwords.demand_good(password, personal=(email, name))
+        return NewStaff(email, name, await self._passwords.hash(password))
+
+    # --- customers --------------------------------------------------------------------------------------
+
+    async def create_customer(
+        self, author: Author, *, email: str, name: str, company: str | None, password: str | None
+    ) -> Customer:
+        """Make a customer; without a password they cannot sign in before they have set one.
+
+        Raises:
+            Conflict: the address is another customer's.
+            ValidationError: the password will not do.
+        """
+        password_hash = None
+        if password is not None:
+            self._passwords.demand_good(password, personal=(email, name, company or ""))
+            password_hash = await self._passwords.hash(password)
+        return await self._customers.create(author, NewCustomer(email, name, company, password_hash))
+
+    # --- signing in -------------------------------------------------------------------------------------
+
+    async def sign_in(
+        self,
+        user_type: UserType,
+        email: str,
+        password: str,
+        *,
+        address: str,
+        request_id: str | None = None,
+        replaces: str | None = None,
+        user_agent: str | None = None,
+    ) -> Started:
+        """Check a password and begin a session.
+
+        An unknown address, one without a password, a suspended account and a wrong password are answered alike and
+        take as long.
+
+        Args:
+            address: where the person is, for the session and the audit entry.
+            replaces: the token the browser held until now.
+
+        Raises:
+            Unauthorized: address and password do not belong together.
+        """
+        known = await self._staff.credentials(user_type, email)
+        right = await self._passwords.verify(known.password_hash if known else None, password)
+        if known is None or not right or known.status is not AccountStatus.ACTIVE:
+            log.info("sign_in.refused", user_type=user_type, address=address, known=known is not None)
+            raise Unauthorized(_WRONG)
+        author = _author_of(known, address, request_id)
+        started = await self._sessions.start(author, user_type, known.account, replaces=replaces, user_agent=user_agent)
+        log.info("signed_in", user_type=user_type, account=author.id, session=started.session.id)
+        return started
+
+
+def _author_of(known: Credentials, address: str, request_id: str | None) -> Author:
+    prefix = "stf" if known.user_type is UserType.STAFF else "cust"
+    return Author(
+        type=known.user_type,
+        id=format_id(prefix, known.account),
+        name=known.name,
+        address=address,
+        request_id=request_id,
+    )
+
+
+def _check_setup_token(wanted: bytes | None, given: str | None) -> None:
+    if not given:
+        raise ValidationError.of("setupToken", "is required: the Hub printed it when it first started")
+    if wanted is None or not hmac.compare_digest(wanted, token_hash(given)):
+        raise Forbidden("the setup token is wrong")

@@ -1,0 +1,110 @@
+"""Sessions: tokens of 256 bits that only their holder knows, found by hash, put off while they are used."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from actors.people import Author
+from actors.runtime.ports import Clock, Randomness
+from controlplane.store.sessions import NewSession, Session, SessionStore
+from protocol.faults import Unauthorized
+from protocol.words import UserType
+
+TOKEN_BYTES: Final = 32
+#: How often, at most, the use of a session is written down.
+NOTED_EVERY: Final = timedelta(minutes=1)
+_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{43}")
+_LONGEST_USER_AGENT: Final = 300
+
+
+class Started(msgspec.Struct, frozen=True):
+    """A session that has just begun; the token is shown this once."""
+
+    token: str
+    session: Session
+
+
+class SessionService:
+    """Begins, finds, puts off and ends sessions."""
+
+    def __init__(self, store: SessionStore, *, clock: Clock, randomness: Randomness) -> None:
+        self._store = store
+        self._clock = clock
+        self._randomness = randomness
+
+    async def start(
+        self,
+        author: Author,
+        user_type: UserType,
+        account: UUID,
+        *,
+        replaces: str | None = None,
+        user_agent: str | None = None,
+    ) -> Started:
+        """Begin a session under a fresh token.
+
+        Args:
+            replaces: the token the same browser held until now; its session ends.
+
+        Raises:
+            Unauthorized: the account is no longer active.
+        """
+        raw = self._randomness.token(TOKEN_BYTES)
+        token = base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+        session = await self._store.start(
+            author,
+            NewSession(
+                user_type=user_type,
+                account=account,
+                token_hash=token_hash(token),
+                replaces=token_hash(replaces) if replaces and _is_token(replaces) else None,
+                user_agent=user_agent[:_LONGEST_USER_AGENT] if user_agent else None,
+            ),
+        )
+        if session is None:
+            raise Unauthorized("this account is not active")
+        return Started(token, session)
+
+    async def find(self, token: str) -> Session | None:
+        """The live session of a token; its use is noted, at most once a minute and without waiting for it."""
+        session = await self._look(token)
+        if session is not None and self._is_due(session):
+            self._store.extend_soon(session)
+        return session
+
+    async def renew(self, token: str) -> tuple[Session, datetime] | None:
+        """The live session of a token, put off, and when it ends now: for who shows that time to a browser."""
+        session = await self._look(token)
+        if session is None:
+            return None
+        return session, await self._store.extend(session) if self._is_due(session) else session.expires_at
+
+    async def end(self, author: Author, token: str) -> Session | None:
+        """Revoke a token's session; returns it, or None when there was none."""
+        session = await self._look(token)
+        if session is None or not await self._store.end(author, session):
+            return None
+        return session
+
+    async def _look(self, token: str) -> Session | None:
+        # What is no token of ours costs no query.
+        return await self._store.find(token_hash(token)) if _is_token(token) else None
+
+    def _is_due(self, session: Session) -> bool:
+        return self._clock.now() - session.last_seen_at >= NOTED_EVERY
+
+
+def token_hash(token: str) -> bytes:
+    """SHA-256: enough for a secret of 256 random bits."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+def _is_token(text: str) -> bool:
+    return _TOKEN.fullmatch(text) is not None
