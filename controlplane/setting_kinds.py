@@ -180,20 +180,25 @@ def database_url(text: str) -> Secret:
     `postgres://` and `postgresql://` become `postgresql+asyncpg://`, `sslmode` becomes `ssl`.
     """
     remedy = "postgresql://user:password@host:5432/database"
+    encoded = f"{remedy}, with special characters of the password percent-encoded"
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError:
-        raise Unfit("is not a URL", f"{remedy}, with special characters of the password percent-encoded") from None
+        raise Unfit("is not a URL", encoded) from None
+    if "://" not in text:
+        # Whatever stands before a colon here may be anything, a password included.
+        raise Unfit("is not a URL", remedy)
     if parts.scheme not in ("postgres", "postgresql", _DRIVER):
-        raise Unfit(f"begins with {parts.scheme or 'no scheme'}, and the Hub runs on PostgreSQL only", remedy)
+        raise Unfit(f"begins with {parts.scheme}://, and the Hub runs on PostgreSQL only", remedy)
     if parts.fragment:
-        raise Unfit("has a #", f"{remedy}, with special characters of the password percent-encoded")
-    options = _database_options(parse_qsl(parts.query, keep_blank_values=True))
-    if not parts.hostname and "host" not in options:
+        raise Unfit("has a #", encoded)
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    if not parts.hostname and "host" not in dict(pairs):
         raise Unfit("names no host", f"{remedy}, or ?host=/folder/of/the/socket at its end")
     if not parts.path.strip("/"):
         raise Unfit("names no database", remedy)
+    options = _database_options(pairs)
     user = "" if parts.username is None else quote(unquote(parts.username), safe="")
     password = "" if parts.password is None else ":" + quote(unquote(parts.password), safe="")
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""

@@ -215,8 +215,16 @@ def test_origins_are_written_as_browsers_send_them() -> None:
 
 @pytest.mark.parametrize(
     ("bind", "loopback"),
-    [("127.0.0.1:1", True), ("[::1]:1", True), ("localhost:1", True), ("127.8.8.8:1", True)]
-    + [("0.0.0.0:1", False), ("[::]:1", False), ("hub.example.com:1", False), ("10.0.0.1:1", False)],
+    [
+        ("127.0.0.1:1", True),
+        ("[::1]:1", True),
+        ("localhost:1", True),
+        ("127.8.8.8:1", True),
+        ("0.0.0.0:1", False),
+        ("[::]:1", False),
+        ("hub.example.com:1", False),
+        ("10.0.0.1:1", False),
+    ],
 )
 def test_who_can_reach_the_hub(bind: str, loopback: bool) -> None:
     assert Settings.read({"HUB_BIND": bind}).loopback_only is loopback
@@ -245,6 +253,8 @@ def test_no_secret_is_shown() -> None:
         ("HUB_DATABASE_URL", "postgresql://u:hunter2/x@h/d"),
         ("HUB_DATABASE_URL", "u:hunter2@h/d"),
         ("HUB_DATABASE_URL", "hunter2:u@h/d?x=hunter2"),
+        ("HUB_DATABASE_URL", "postgresql://u:1?hunter2=@h/d"),
+        ("HUB_DATABASE_URL", "postgresql://u:p[hunter2@h/d"),
         ("HUB_PUBLIC_URL", "https://u:hunter2@hub"),
     ],
 )
