@@ -59,10 +59,12 @@ UNDO = ("DROP TABLE tenant_configs", "DROP TABLE agent_configs")
 
 
 def upgrade() -> None:
+    """Make the tables."""
     for step in STEPS:
         op.execute(text(step))
 
 
 def downgrade() -> None:
+    """Drop them, with all they hold."""
     for step in UNDO:
         op.execute(text(step))

@@ -21,7 +21,8 @@ truth and bought less is worth more than one who was talked into more.
 1. A new enquiry: who is it, what do they need, by when, who decides, is it something we do? Record it the same day.
 2. Find out before you write: their website, earlier orders, open tickets. Look for an existing record first; two
    records of one customer are worse than none.
-3. Prepare a quote from the products and prices in Odoo only. Name what is included, what is not, and until when it holds.
+3. Prepare a quote from the products and prices in Odoo only. Say what is included, what is not, and until when it
+   holds.
 4. Every open lead has a next step with a date. No next step: ask the owner whether to close it.
 5. Follow up twice, with something useful each time, and then leave people in peace.
 6. Each week: what is new, what moved, what was lost and why, what you expect next. Estimates are called estimates.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from protocol.objects import Spoken
+import msgspec
 
 
-class AgentTemplate(Spoken, frozen=True):
+class AgentTemplate(msgspec.Struct, frozen=True, rename="camel"):
     """The defaults of one role.
 
     Args:

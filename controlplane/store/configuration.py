@@ -1,0 +1,220 @@
+"""A tenant's configuration: composed whole from its agents and the Hub's defaults, versioned, hashed and offered."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from functools import partial
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Connection, text
+
+from actors.people import Scope
+from actors.ports import Delivery
+from controlplane.store import outbox
+from controlplane.store.agent_rows import active_agents
+from controlplane.store.agent_templates.tools import TOOL_TABLE
+from controlplane.store.keys import missing
+from protocol.canonical import config_hash
+from protocol.faults import ValidationError
+from protocol.ids import format_id
+from protocol.objects import ModelRoute, TenantConfig
+from protocol.tenant import ConfigOffered
+
+#: Below a frame's 1 MiB, with room for the frame around it.
+CONFIG_LIMIT_BYTES: Final = 900_000
+#: How many versions are kept for reading what a tenant was given.
+VERSIONS_KEPT: Final = 50
+HEARTBEAT_SECONDS: Final = 30
+
+#: Which model an agent's requests go to; `default` where nothing else is said.
+MODEL_ROUTING: Final[dict[str, ModelRoute]] = {
+    "default": ModelRoute(primary="deepseek/deepseek-v3.2", fallback=["google/gemini-2.5-flash"]),
+}
+
+# Every transaction that writes a configuration locks in this order: the server, then its order.
+_LOCK_SERVER = text("SELECT 1 FROM server_connections WHERE order_id = :order_id FOR NO KEY UPDATE")
+
+_LOCK_ORDER = text("""
+    SELECT user_id, status, tools FROM orders
+    WHERE id = :order_id AND (CAST(:customer_id AS uuid) IS NULL OR user_id = :customer_id)
+    FOR NO KEY UPDATE""")
+
+_LATEST = text("""
+    SELECT version, hash, basis FROM tenant_configs WHERE order_id = :order_id ORDER BY version DESC LIMIT 1""")
+
+_BODY = text("SELECT body FROM tenant_configs WHERE order_id = :order_id ORDER BY version DESC LIMIT 1")
+
+_INSERT = text("""
+    INSERT INTO tenant_configs (order_id, version, hash, basis, body, created_at)
+    VALUES (:order_id, :version, :hash, :basis, :body, :at)""")
+
+_PRUNE = text("DELETE FROM tenant_configs WHERE order_id = :order_id AND version <= :version")
+
+_ON_ITS_WAY = text("""
+    SELECT 1 FROM deliveries d JOIN server_connections s ON s.order_id = d.order_id
+    WHERE d.order_id = :order_id AND d.seq > s.acked_seq AND d.kind = 'configOffered' AND d.voided_at IS NULL
+    LIMIT 1""")
+
+_config = msgspec.json.Decoder(TenantConfig)
+
+
+class LockedOrder(NamedTuple):
+    """The order whose configuration this transaction may change."""
+
+    customer_id: UUID
+    status: str
+    applications: list[str]
+
+
+class ConfigVersion(NamedTuple):
+    """Which configuration a tenant has; version 0 while nothing was written for it yet."""
+
+    version: int
+    hash: str
+
+
+class Offer(NamedTuple):
+    """A configuration just written, and its promise (None where no server is registered yet)."""
+
+    config: TenantConfig
+    delivery: Delivery | None
+
+
+def lock(connection: Connection, order_id: UUID, scope: Scope) -> LockedOrder:
+    """Hold the order's configuration until the end of this transaction.
+
+    Raises:
+        NotFound: there is no such order within the scope.
+    """
+    connection.execute(_LOCK_SERVER, {"order_id": order_id})
+    row = connection.execute(_LOCK_ORDER, {"order_id": order_id, "customer_id": scope.customer_id}).one_or_none()
+    if row is None:
+        raise missing("ord", format_id("ord", order_id))
+    return LockedOrder(row.user_id, row.status, list(row.tools))
+
+
+def current_version(
+    connection: Connection, order_id: UUID, *, heartbeat_seconds: int = HEARTBEAT_SECONDS
+) -> ConfigVersion:
+    """The version and hash a tenant should have."""
+    row = connection.execute(_LATEST, {"order_id": order_id}).one_or_none()
+    if row is not None:
+        return ConfigVersion(row.version, row.hash)
+    return ConfigVersion(0, _unwritten(connection, order_id, heartbeat_seconds).config_hash)
+
+
+def current_config(
+    connection: Connection, order_id: UUID, *, heartbeat_seconds: int = HEARTBEAT_SECONDS
+) -> TenantConfig:
+    """The configuration a tenant should have: the latest version, or version 0 (the defaults, no agents) before one."""
+    body = connection.execute(_BODY, {"order_id": order_id}).scalar_one_or_none()
+    return _unwritten(connection, order_id, heartbeat_seconds) if body is None else _config.decode(body)
+
+
+def config_body(connection: Connection, order_id: UUID, *, heartbeat_seconds: int = HEARTBEAT_SECONDS) -> bytes:
+    """The same as JSON, for the configuration feed."""
+    body: str | None = connection.execute(_BODY, {"order_id": order_id}).scalar_one_or_none()
+    if body is not None:
+        return body.encode()
+    return msgspec.json.encode(_unwritten(connection, order_id, heartbeat_seconds))
+
+
+def write_next(
+    connection: Connection, *, order_id: UUID, at: datetime, heartbeat_seconds: int = HEARTBEAT_SECONDS
+) -> Offer:
+    """Write the next version from the agents as they stand, withdraw older offers and promise this one.
+
+    The caller holds `lock`.
+
+    Raises:
+        ValidationError: the configuration would be larger than a frame.
+    """
+    latest = connection.execute(_LATEST, {"order_id": order_id}).one_or_none()
+    config = _compose(connection, order_id, 1 if latest is None else latest.version + 1, heartbeat_seconds)
+    body = msgspec.json.encode(config)
+    if len(body) > CONFIG_LIMIT_BYTES:
+        size = f"{len(body):,} bytes of {CONFIG_LIMIT_BYTES:,}"
+        raise ValidationError.of("soulMd", f"all agents together would make too large a configuration: {size}")
+    connection.execute(
+        _INSERT,
+        {
+            "order_id": order_id,
+            "version": config.config_version,
+            "hash": config.config_hash,
+            "basis": _basis(heartbeat_seconds),
+            "body": body.decode(),
+            "at": at,
+        },
+    )
+    connection.execute(_PRUNE, {"order_id": order_id, "version": config.config_version - VERSIONS_KEPT})
+    outbox.withdraw(connection, order_id=order_id, kind="configOffered", at=at)
+    return Offer(config, outbox.promise(connection, order_id=order_id, build=partial(_offered, config), at=at))
+
+
+def offer_current(
+    connection: Connection,
+    order_id: UUID,
+    at: datetime,
+    *,
+    held_version: int | None = None,
+    held_hash: str | None = None,
+    heartbeat_seconds: int = HEARTBEAT_SECONDS,
+) -> Delivery | None:
+    """See to it that a tenant which says hello gets the configuration it should have.
+
+    Writes the first version where there is none, and a new one where the Hub's defaults have changed since the latest.
+    Promises nothing twice: an offer still on its way will arrive by itself.
+
+    Args:
+        held_version, held_hash: what the wrapper says it holds; None where it does not say.
+
+    Returns:
+        The promise made, or None where none was needed.
+
+    Raises:
+        NotFound: there is no such order.
+    """
+    latest = connection.execute(_LATEST, {"order_id": order_id}).one_or_none()
+    basis = _basis(heartbeat_seconds)
+    if latest is None or latest.basis != basis:
+        lock(connection, order_id, Scope.everything())
+        latest = connection.execute(_LATEST, {"order_id": order_id}).one_or_none()
+        if latest is None or latest.basis != basis:
+            return write_next(connection, order_id=order_id, at=at, heartbeat_seconds=heartbeat_seconds).delivery
+    if held_version == latest.version and held_hash in (None, latest.hash):
+        return None
+    # Whoever promises holds the server's row: no change can come between this look and the promise.
+    connection.execute(_LOCK_SERVER, {"order_id": order_id})
+    if connection.execute(_ON_ITS_WAY, {"order_id": order_id}).one_or_none() is not None:
+        return None
+    config = current_config(connection, order_id)
+    return outbox.promise(connection, order_id=order_id, build=partial(_offered, config), at=at)
+
+
+def _offered(config: TenantConfig, seq: int) -> ConfigOffered:
+    return ConfigOffered(seq=seq, config_version=config.config_version, config_hash=config.config_hash, config=config)
+
+
+def _unwritten(connection: Connection, order_id: UUID, heartbeat_seconds: int) -> TenantConfig:
+    return _compose(connection, order_id, 0, heartbeat_seconds)
+
+
+def _compose(connection: Connection, order_id: UUID, version: int, heartbeat_seconds: int) -> TenantConfig:
+    config = TenantConfig(
+        config_version=version,
+        agents=active_agents(connection, order_id),
+        tool_table=TOOL_TABLE,
+        model_routing=MODEL_ROUTING,
+        heartbeat_seconds=heartbeat_seconds,
+    )
+    config.config_hash = config_hash(config)
+    return config
+
+
+def _basis(heartbeat_seconds: int) -> str:
+    """The hash of the Hub's own share in every configuration: another one means that the defaults have changed."""
+    share = (sorted(TOOL_TABLE.items()), sorted(MODEL_ROUTING.items()), heartbeat_seconds)
+    return hashlib.sha256(msgspec.json.encode(share)).hexdigest()
