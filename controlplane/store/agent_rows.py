@@ -8,12 +8,15 @@ from typing import Any, Final
 from uuid import UUID
 
 import msgspec
+import structlog
 from sqlalchemy import Connection, Select, select
 
 from controlplane.store.tables.agents import agent_configs
 from protocol.ids import AgentConfigId, OrderId, format_id
 from protocol.objects import AgentConfig, AgentHealth
 from protocol.words import ToolOverride
+
+log = structlog.get_logger()
 
 _BOOKKEEPING: Final = frozenset({"created_at", "updated_at", "removed_at"})
 
@@ -53,7 +56,7 @@ def agent_with_status(row: Mapping[Any, Any], *, now: datetime) -> AgentWithStat
     """The same with its status, from a row that has the server's `heartbeat` and `last_seen_at` besides."""
     agent = AgentWithStatus(**_values(row))
     heartbeat, last_seen_at = row["heartbeat"], row["last_seen_at"]
-    health = _reported.decode(heartbeat).agents.get(agent.agent_id) if heartbeat else None
+    health = _health(heartbeat, agent.agent_id)
     agent.last_active_at = health.last_active_at if health else None
     if not agent.is_active:
         agent.status = "removed"
@@ -66,6 +69,17 @@ def agent_with_status(row: Mapping[Any, Any], *, now: datetime) -> AgentWithStat
 def active_agents(connection: Connection, order_id: UUID) -> list[AgentConfig]:
     """The agents deployed on an order, in the order of their deployment."""
     return [agent_of(row) for row in connection.execute(_active(order_id)).mappings()]
+
+
+def _health(heartbeat: str | None, agent_id: str) -> AgentHealth | None:
+    if heartbeat is None:
+        return None
+    try:
+        return _reported.decode(heartbeat).agents.get(agent_id)
+    except msgspec.MsgspecError:
+        # What a wrapper said must never keep a customer from reading what they own.
+        log.warning("heartbeat.unreadable", agent=agent_id)
+        return None
 
 
 def _active(order_id: UUID) -> Select[Any]:

@@ -1,57 +1,57 @@
-"""A tenant's configuration: composed whole from its agents and the Hub's defaults, versioned, hashed and offered."""
+"""What changes a tenant's configuration: its agents, and the Hub's own defaults; what a tenant should have now."""
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, text
+import structlog
+from sqlalchemy import Connection, insert, select, text, update
 
-from actors.people import Scope
-from actors.ports import Delivery
-from controlplane.store import outbox
-from controlplane.store.agent_rows import active_agents
-from controlplane.store.agent_templates.tools import TOOL_TABLE
-from controlplane.store.keys import missing
-from protocol.canonical import config_hash
-from protocol.faults import ValidationError
-from protocol.ids import format_id
-from protocol.objects import ModelRoute, TenantConfig
-from protocol.tenant import ConfigOffered
+from actors.people import Author, Scope
+from actors.ports import AgentsChanged, Delivery
+from actors.runtime.ports import Ids
+from actors.tenant.changes import (
+    AGENTS_MOST,
+    AgentChange,
+    DeployAgent,
+    RemoveAgent,
+    UnlockExternalComms,
+    UpdateAgent,
+)
+from controlplane.store import agent_rules, audit, outbox
+from controlplane.store.agent_rows import AGENT_COLUMNS, active_agents, agent_of
+from controlplane.store.agent_templates import TEMPLATES
+from controlplane.store.composition import (
+    HEARTBEAT_SECONDS,
+    LockedOrder,
+    basis_of,
+    compose,
+    latest_version,
+    lock,
+    lock_server,
+    offered,
+    write_next,
+)
+from controlplane.store.keys import key_of, missing
+from controlplane.store.tables.agents import agent_configs
+from protocol.faults import Conflict, ValidationError
+from protocol.ids import AgentConfigId, OrderId, format_id, parse_id
+from protocol.objects import AgentConfig, TenantConfig
+from protocol.words import OrderStatus
 
-#: Below a frame's 1 MiB, with room for the frame around it.
-CONFIG_LIMIT_BYTES: Final = 900_000
-#: How many versions are kept for reading what a tenant was given.
-VERSIONS_KEPT: Final = 50
-HEARTBEAT_SECONDS: Final = 30
+log = structlog.get_logger()
 
-#: Which model an agent's requests go to; `default` where nothing else is said.
-MODEL_ROUTING: Final[dict[str, ModelRoute]] = {
-    "default": ModelRoute(primary="deepseek/deepseek-v3.2", fallback=["google/gemini-2.5-flash"]),
-}
-
-# Every transaction that writes a configuration locks in this order: the server, then its order.
-_LOCK_SERVER = text("SELECT 1 FROM server_connections WHERE order_id = :order_id FOR NO KEY UPDATE")
-
-_LOCK_ORDER = text("""
-    SELECT user_id, status, tools FROM orders
-    WHERE id = :order_id AND (CAST(:customer_id AS uuid) IS NULL OR user_id = :customer_id)
-    FOR NO KEY UPDATE""")
-
-_LATEST = text("""
-    SELECT version, hash, basis FROM tenant_configs WHERE order_id = :order_id ORDER BY version DESC LIMIT 1""")
+#: The fields of an agent that a change may touch, as columns.
+_CHANGING: Final = (
+    *("name", "role", "soul_md", "tools_allowed", "tools_denied", "tool_profile", "autonomy_level"),
+    *("external_comms_unlocks", "tool_overrides"),
+)
 
 _BODY = text("SELECT body FROM tenant_configs WHERE order_id = :order_id ORDER BY version DESC LIMIT 1")
-
-_INSERT = text("""
-    INSERT INTO tenant_configs (order_id, version, hash, basis, body, created_at)
-    VALUES (:order_id, :version, :hash, :basis, :body, :at)""")
-
-_PRUNE = text("DELETE FROM tenant_configs WHERE order_id = :order_id AND version <= :version")
 
 _ON_ITS_WAY = text("""
     SELECT 1 FROM deliveries d JOIN server_connections s ON s.order_id = d.order_id
@@ -61,49 +61,10 @@ _ON_ITS_WAY = text("""
 _config = msgspec.json.Decoder(TenantConfig)
 
 
-class LockedOrder(NamedTuple):
-    """The order whose configuration this transaction may change."""
-
-    customer_id: UUID
-    status: str
-    applications: list[str]
-
-
-class ConfigVersion(NamedTuple):
-    """Which configuration a tenant has; version 0 while nothing was written for it yet."""
-
-    version: int
-    hash: str
-
-
-class Offer(NamedTuple):
-    """A configuration just written, and its promise (None where no server is registered yet)."""
-
-    config: TenantConfig
-    delivery: Delivery | None
-
-
-def lock(connection: Connection, order_id: UUID, scope: Scope) -> LockedOrder:
-    """Hold the order's configuration until the end of this transaction.
-
-    Raises:
-        NotFound: there is no such order within the scope.
-    """
-    connection.execute(_LOCK_SERVER, {"order_id": order_id})
-    row = connection.execute(_LOCK_ORDER, {"order_id": order_id, "customer_id": scope.customer_id}).one_or_none()
-    if row is None:
-        raise missing("ord", format_id("ord", order_id))
-    return LockedOrder(row.user_id, row.status, list(row.tools))
-
-
-def current_version(
-    connection: Connection, order_id: UUID, *, heartbeat_seconds: int = HEARTBEAT_SECONDS
-) -> ConfigVersion:
-    """The version and hash a tenant should have."""
-    row = connection.execute(_LATEST, {"order_id": order_id}).one_or_none()
-    if row is not None:
-        return ConfigVersion(row.version, row.hash)
-    return ConfigVersion(0, _unwritten(connection, order_id, heartbeat_seconds).config_hash)
+def current_version(connection: Connection, order_id: UUID) -> int:
+    """The version a tenant should have; 0 while nothing was written for it yet."""
+    latest = latest_version(connection, order_id)
+    return 0 if latest is None else latest.version
 
 
 def current_config(
@@ -111,47 +72,15 @@ def current_config(
 ) -> TenantConfig:
     """The configuration a tenant should have: the latest version, or version 0 (the defaults, no agents) before one."""
     body = connection.execute(_BODY, {"order_id": order_id}).scalar_one_or_none()
-    return _unwritten(connection, order_id, heartbeat_seconds) if body is None else _config.decode(body)
+    return compose(connection, order_id, 0, heartbeat_seconds) if body is None else _config.decode(body)
 
 
 def config_body(connection: Connection, order_id: UUID, *, heartbeat_seconds: int = HEARTBEAT_SECONDS) -> bytes:
-    """The same as JSON, for the configuration feed."""
+    """The same as JSON bytes."""
     body: str | None = connection.execute(_BODY, {"order_id": order_id}).scalar_one_or_none()
     if body is not None:
         return body.encode()
-    return msgspec.json.encode(_unwritten(connection, order_id, heartbeat_seconds))
-
-
-def write_next(
-    connection: Connection, *, order_id: UUID, at: datetime, heartbeat_seconds: int = HEARTBEAT_SECONDS
-) -> Offer:
-    """Write the next version from the agents as they stand, withdraw older offers and promise this one.
-
-    The caller holds `lock`.
-
-    Raises:
-        ValidationError: the configuration would be larger than a frame.
-    """
-    latest = connection.execute(_LATEST, {"order_id": order_id}).one_or_none()
-    config = _compose(connection, order_id, 1 if latest is None else latest.version + 1, heartbeat_seconds)
-    body = msgspec.json.encode(config)
-    if len(body) > CONFIG_LIMIT_BYTES:
-        size = f"{len(body):,} bytes of {CONFIG_LIMIT_BYTES:,}"
-        raise ValidationError.of("soulMd", f"all agents together would make too large a configuration: {size}")
-    connection.execute(
-        _INSERT,
-        {
-            "order_id": order_id,
-            "version": config.config_version,
-            "hash": config.config_hash,
-            "basis": _basis(heartbeat_seconds),
-            "body": body.decode(),
-            "at": at,
-        },
-    )
-    connection.execute(_PRUNE, {"order_id": order_id, "version": config.config_version - VERSIONS_KEPT})
-    outbox.withdraw(connection, order_id=order_id, kind="configOffered", at=at)
-    return Offer(config, outbox.promise(connection, order_id=order_id, build=partial(_offered, config), at=at))
+    return msgspec.json.encode(compose(connection, order_id, 0, heartbeat_seconds))
 
 
 def offer_current(
@@ -159,17 +88,17 @@ def offer_current(
     order_id: UUID,
     at: datetime,
     *,
-    held_version: int | None = None,
-    held_hash: str | None = None,
+    known_version: int | None = None,
+    known_hash: str | None = None,
     heartbeat_seconds: int = HEARTBEAT_SECONDS,
 ) -> Delivery | None:
-    """See to it that a tenant which says hello gets the configuration it should have.
+    """See to it that a tenant which says hello gets the configuration it should have; cheap where it has it already.
 
     Writes the first version where there is none, and a new one where the Hub's defaults have changed since the latest.
     Promises nothing twice: an offer still on its way will arrive by itself.
 
     Args:
-        held_version, held_hash: what the wrapper says it holds; None where it does not say.
+        known_version, known_hash: what the wrapper says it holds; None where it does not say.
 
     Returns:
         The promise made, or None where none was needed.
@@ -177,44 +106,166 @@ def offer_current(
     Raises:
         NotFound: there is no such order.
     """
-    latest = connection.execute(_LATEST, {"order_id": order_id}).one_or_none()
-    basis = _basis(heartbeat_seconds)
-    if latest is None or latest.basis != basis:
-        lock(connection, order_id, Scope.everything())
-        latest = connection.execute(_LATEST, {"order_id": order_id}).one_or_none()
-        if latest is None or latest.basis != basis:
-            return write_next(connection, order_id=order_id, at=at, heartbeat_seconds=heartbeat_seconds).delivery
-    if held_version == latest.version and held_hash in (None, latest.hash):
+    delivery = _renew(connection, order_id, at, heartbeat_seconds)
+    if delivery is not None:
+        return delivery
+    latest = latest_version(connection, order_id)
+    if latest is None or (known_version == latest.version and known_hash in (None, latest.hash)):
         return None
     # Whoever promises holds the server's row: no change can come between this look and the promise.
-    connection.execute(_LOCK_SERVER, {"order_id": order_id})
+    lock_server(connection, order_id)
     if connection.execute(_ON_ITS_WAY, {"order_id": order_id}).one_or_none() is not None:
         return None
     config = current_config(connection, order_id)
-    return outbox.promise(connection, order_id=order_id, build=partial(_offered, config), at=at)
+    return outbox.promise(connection, order_id=order_id, build=partial(offered, config), at=at)
 
 
-def _offered(config: TenantConfig, seq: int) -> ConfigOffered:
-    return ConfigOffered(seq=seq, config_version=config.config_version, config_hash=config.config_hash, config=config)
+def _renew(connection: Connection, order_id: UUID, at: datetime, heartbeat_seconds: int) -> Delivery | None:
+    basis = basis_of(heartbeat_seconds)
+    latest = latest_version(connection, order_id)
+    if latest is not None and latest.basis == basis:
+        return None
+    lock(connection, order_id, Scope.everything())
+    latest = latest_version(connection, order_id)
+    if latest is not None and latest.basis == basis:
+        return None
+    try:
+        return write_next(connection, order_id=order_id, at=at, heartbeat_seconds=heartbeat_seconds).delivery
+    except ValidationError as fault:
+        # The defaults have grown and the agents fill the rest: the tenant keeps what it has until one of them shrinks.
+        log.warning("configuration.not_renewed", order=format_id("ord", order_id), reason=fault.message)
+        return None
 
 
-def _unwritten(connection: Connection, order_id: UUID, heartbeat_seconds: int) -> TenantConfig:
-    return _compose(connection, order_id, 0, heartbeat_seconds)
+def change_agents(
+    connection: Connection,
+    *,
+    order_id: UUID,
+    change: AgentChange,
+    author: Author,
+    scope: Scope,
+    at: datetime,
+    ids: Ids,
+    heartbeat_seconds: int = HEARTBEAT_SECONDS,
+) -> AgentsChanged:
+    """Make a change and write and promise the configuration that follows, in this transaction.
+
+    A change that changes nothing writes nothing. A scope of one customer's things also means that customer's rights
+    (`agent_rules.check_customer`).
+
+    Args:
+        heartbeat_seconds: what the configuration tells the wrapper.
+
+    Raises:
+        NotFound: no such order or agent within the scope.
+        Conflict: the slug is taken, the agent was removed, too many agents, or the order is cancelled.
+        ValidationError: names every bad field.
+    """
+    change = agent_rules.within_bounds(change)
+    order = lock(connection, order_id, scope)
+    before, after = _decide(connection, order_id, order, change, ids)
+    if before == after:
+        version = current_version(connection, order_id)
+        return AgentsChanged(agent=after, config_version=version, delivery=None)
+    if after.is_active:
+        field = "unlocks" if isinstance(change, UnlockExternalComms) else "externalCommsUnlocks"
+        agent_rules.check(before, after, unlocks_field=field)
+        if scope.customer_id is not None:
+            agent_rules.check_customer(before, after, TEMPLATES.get(after.role))
+    _write(connection, order_id, before, after, at)
+    offer = write_next(connection, order_id=order_id, at=at, heartbeat_seconds=heartbeat_seconds)
+    _record(connection, author, change, before, after, at=at, customer_id=order.customer_id)
+    return AgentsChanged(agent=after, config_version=offer.config.config_version, delivery=offer.delivery)
 
 
-def _compose(connection: Connection, order_id: UUID, version: int, heartbeat_seconds: int) -> TenantConfig:
-    config = TenantConfig(
-        config_version=version,
-        agents=active_agents(connection, order_id),
-        tool_table=TOOL_TABLE,
-        model_routing=MODEL_ROUTING,
-        heartbeat_seconds=heartbeat_seconds,
+def _decide(
+    connection: Connection, order_id: UUID, order: LockedOrder, change: AgentChange, ids: Ids
+) -> tuple[AgentConfig | None, AgentConfig]:
+    if isinstance(change, DeployAgent):
+        return None, _deploy(connection, order_id, order, change, ids)
+    before = _find(connection, order_id, change.agent)
+    match change:
+        case UpdateAgent():
+            return before, agent_rules.updated(before, change)
+        case UnlockExternalComms(unlocks=unlocks):
+            return before, agent_rules.unlocked(before, unlocks)
+        case RemoveAgent():
+            return before, msgspec.structs.replace(before, is_active=False)
+
+
+def _deploy(connection: Connection, order_id: UUID, order: LockedOrder, change: DeployAgent, ids: Ids) -> AgentConfig:
+    order_name = format_id("ord", order_id)
+    if order.status == OrderStatus.CANCELLED:
+        raise Conflict(f"order {order_name} is cancelled")
+    after = agent_rules.deployed(
+        change,
+        TEMPLATES.get(change.role),
+        agent_config_id=AgentConfigId(format_id("agcfg", ids.uuid7())),
+        order_id=OrderId(order_name),
+        applications=order.applications,
     )
-    config.config_hash = config_hash(config)
-    return config
+    present = active_agents(connection, order_id)
+    namesake = next((agent for agent in present if agent.agent_id == after.agent_id), None)
+    if namesake is not None:
+        raise Conflict(
+            f"order {order_name} already has an agent {after.agent_id}",
+            details={"id": namesake.id, "agentId": namesake.agent_id},
+        )
+    if len(present) >= AGENTS_MOST:
+        raise Conflict(f"order {order_name} has {len(present)} agents; {AGENTS_MOST} is the most")
+    return after
 
 
-def _basis(heartbeat_seconds: int) -> str:
-    """The hash of the Hub's own share in every configuration: another one means that the defaults have changed."""
-    share = (sorted(TOOL_TABLE.items()), sorted(MODEL_ROUTING.items()), heartbeat_seconds)
-    return hashlib.sha256(msgspec.json.encode(share)).hexdigest()
+def _find(connection: Connection, order_id: UUID, agent: str) -> AgentConfig:
+    """An agent of this order, by its slug or its id."""
+    statement = select(*AGENT_COLUMNS).where(agent_configs.c.order_id == order_id)
+    if "_" in agent:
+        statement = statement.where(agent_configs.c.id == key_of("agcfg", agent))
+    else:
+        statement = statement.where(agent_configs.c.agent_id == agent, agent_configs.c.is_active)
+    row = connection.execute(statement).mappings().one_or_none()
+    if row is None:
+        raise missing("agcfg", agent)
+    found = agent_of(row)
+    if not found.is_active:
+        raise Conflict(f"agent {found.agent_id} was removed")
+    return found
+
+
+def _write(
+    connection: Connection, order_id: UUID, before: AgentConfig | None, after: AgentConfig, at: datetime
+) -> None:
+    key = parse_id("agcfg", after.id)
+    values: dict[str, Any] = {name: getattr(after, name) for name in _CHANGING}
+    if before is None:
+        fixed = {"id": key, "order_id": order_id, "agent_id": after.agent_id, "created_at": at, "updated_at": at}
+        connection.execute(insert(agent_configs).values(fixed | values))
+        return
+    removed = {} if after.is_active else {"is_active": False, "removed_at": at}
+    connection.execute(
+        update(agent_configs).where(agent_configs.c.id == key).values(values | removed | {"updated_at": at})
+    )
+
+
+def _record(
+    connection: Connection,
+    author: Author,
+    change: AgentChange,
+    before: AgentConfig | None,
+    after: AgentConfig,
+    *,
+    at: datetime,
+    customer_id: UUID,
+) -> None:
+    old: object
+    new: object
+    match change:
+        case DeployAgent():
+            action, old, new = "agent.deployed", None, after
+        case RemoveAgent():
+            action, old, new = "agent.removed", before, None
+        case UnlockExternalComms():
+            action, (old, new) = "agent.external_comms_changed", audit.difference(before, after)
+        case UpdateAgent():
+            action, (old, new) = "agent.updated", audit.difference(before, after)
+    audit.record(connection, author, action, after.id, at=at, before=old, after=new, customer_id=customer_id)
