@@ -11,7 +11,6 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from sqlalchemy import Connection, Select, func, select, text, union, update
 from sqlalchemy.dialects.postgresql import insert as insert_or_skip
-from sqlalchemy.exc import IntegrityError
 
 from actors.people import Author, Scope
 from actors.runtime.ports import Clock, Ids
@@ -56,7 +55,6 @@ class OrderChange(msgspec.Struct, frozen=True):
     tools: list[str] | UnsetType = UNSET
     server_ip: str | UnsetType | None = UNSET
     ssh_port: int | UnsetType = UNSET
-    domain: str | UnsetType = UNSET
 
 
 class OrderQuery(msgspec.Struct, frozen=True):
@@ -116,12 +114,8 @@ class OrderStore:
 
         Raises:
             NotFound: there is none, or it is not within the scope.
-            Conflict: the domain is another order's.
         """
-        try:
-            return await self._database.write(_change, author, scope, order_id, change, self._clock.now())
-        except IntegrityError as error:
-            raise _domain_taken(str(change.domain)) from error
+        return await self._database.write(_change, author, scope, order_id, change, self._clock.now())
 
 
 def order_of(row: Mapping[Any, Any]) -> Order:
@@ -155,7 +149,7 @@ def _list(
         conditions.append(orders.c.status == query.status)
     if query.tier is not None:
         conditions.append(orders.c.tier == query.tier)
-    if query.search is not None:
+    if query.search and query.search.strip():
         words = prefix_query(query.search)
         if words is None:
             return [], 0
@@ -223,7 +217,7 @@ def _create(
         .one_or_none()
     )
     if row is None:
-        raise _domain_taken(new.domain)
+        raise Conflict(f"the domain {new.domain} belongs to another order")
     order = order_of(row)
     audit.record(connection, author, "order.created", order.id, at=now, after=order, customer_id=customer)
     _begin_subscription(connection, author, customer, subscription_key, new.tier, token_base, now)
@@ -290,7 +284,7 @@ def _change(
     before_row = _row(connection, scope, order_id, for_update=True)
     before = order_of(before_row)
     values = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not UNSET}
-    if not values:
+    if all(getattr(before, name) == value for name, value in values.items()):
         return before
     row = (
         connection.execute(
@@ -303,20 +297,15 @@ def _change(
         .one()
     )
     after = order_of(row)
-    if after != before:
-        old, new = audit.difference(before, after)
-        audit.record(
-            connection,
-            author,
-            "order.changed",
-            order_id,
-            at=now,
-            before=old,
-            after=new,
-            customer_id=before_row["user_id"],
-        )
+    old, new = audit.difference(before, after)
+    audit.record(
+        connection,
+        author,
+        "order.changed",
+        order_id,
+        at=now,
+        before=old,
+        after=new,
+        customer_id=before_row["user_id"],
+    )
     return after
-
-
-def _domain_taken(domain: str) -> Conflict:
-    return Conflict(f"the domain {domain} belongs to another order")

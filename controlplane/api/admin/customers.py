@@ -1,0 +1,74 @@
+"""Customers, as staff see them (specification section 4.2)."""
+
+from __future__ import annotations
+
+from msgspec import UNSET, Struct, UnsetType
+
+from controlplane.api.call import Call
+from controlplane.api.callers import StaffCaller
+from controlplane.api.fields import CompanyName, EmailAddress, NewPassword, PersonName, Search
+from controlplane.api.guards_people import Staff
+from controlplane.api.paging import Listing, Page
+from controlplane.api.permissions import Permission
+from controlplane.api.router import Router
+from controlplane.store.customers import CustomerChange
+from protocol.faults import Conflict, NotFound
+from protocol.ids import CustomerId
+from protocol.objects import Customer
+from protocol.words import AccountStatus
+
+routes = Router("/api/v1/admin/customers", guard=Staff(Permission.CUSTOMERS_READ), tag="Customers")
+
+
+class CustomerQuery(Page, rename="camel", kw_only=True, frozen=True):
+    """Which customers to list."""
+
+    search: Search | None = None
+
+
+class NewCustomer(Struct, rename="camel"):
+    """A customer to create; without a password nobody can sign in as them until one is set."""
+
+    email: EmailAddress
+    name: PersonName
+    company: CompanyName | None = None
+    password: NewPassword | None = None
+
+
+class CustomerPatch(Struct, rename="camel"):
+    """What to change; what is absent stays, null clears the company."""
+
+    email: EmailAddress | UnsetType = UNSET
+    name: PersonName | UnsetType = UNSET
+    company: CompanyName | UnsetType | None = UNSET
+    status: AccountStatus | UnsetType = UNSET
+
+
+@routes.get()
+async def list_customers(call: Call[StaffCaller], query: CustomerQuery) -> Listing[Customer]:
+    """List customers, newest first."""
+    found, total = await call.hub.customers.list(
+        call.caller.scope, query.search, offset=query.offset, limit=query.page_size
+    )
+    return Listing(found, query.page, query.page_size, total)
+
+
+@routes.post(status=201, guard=Staff(Permission.CUSTOMERS_WRITE), raises=(Conflict,))
+async def create_customer(call: Call[StaffCaller], body: NewCustomer) -> Customer:
+    """Create a customer."""
+    return await call.hub.accounts.create_customer(
+        call.author, email=body.email, name=body.name, company=body.company, password=body.password
+    )
+
+
+@routes.get("/{customer_id}", raises=(NotFound,))
+async def get_customer(call: Call[StaffCaller], customer_id: CustomerId) -> Customer:
+    """Read a customer with orders and subscription."""
+    return await call.hub.customers.get(call.caller.scope, customer_id)
+
+
+@routes.patch("/{customer_id}", guard=Staff(Permission.CUSTOMERS_WRITE), raises=(NotFound, Conflict))
+async def change_customer(call: Call[StaffCaller], customer_id: CustomerId, body: CustomerPatch) -> Customer:
+    """Change a customer's details; one who is no longer ACTIVE is signed out at once."""
+    change = CustomerChange(email=body.email, name=body.name, company=body.company, status=body.status)
+    return await call.hub.customers.change(call.author, call.caller.scope, customer_id, change)
