@@ -1,0 +1,97 @@
+"""An answer on its way out: status, headers and body, and what is sent with every one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import trio
+
+from controlplane.api.body import BodyReader
+from controlplane.api.endpoint import Endpoint
+from controlplane.api.envelope import Raw
+from controlplane.api.incoming import Incoming
+
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+_JSON: Final = b"application/json"
+
+
+class Standing:
+    """Headers every answer carries.
+
+    Args:
+        secure: people reach the Hub over https, so that HSTS (RFC 6797) holds.
+    """
+
+    def __init__(self, *, secure: bool) -> None:
+        headers: Headers = [
+            (b"cache-control", b"no-store"),
+            (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+            (b"x-content-type-options", b"nosniff"),
+            (b"x-frame-options", b"DENY"),
+            (b"referrer-policy", b"no-referrer"),
+            (b"cross-origin-resource-policy", b"same-origin"),
+        ]
+        if secure:
+            headers.append((b"strict-transport-security", b"max-age=63072000; includeSubDomains"))
+        self.headers = tuple(headers)
+
+    def besides(self, given: Headers) -> Headers:
+        """Those that an answer does not set itself."""
+        names = {name for name, _ in given}
+        return [header for header in self.headers if header[0] not in names]
+
+
+class Answer:
+    """One answer; starts as a 200 without a body."""
+
+    __slots__ = ("body", "content_type", "endpoint", "headers", "kind", "raw", "status", "who")
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.content_type = _JSON
+        self.headers: Headers = []
+        self.body = b""
+        self.endpoint: Endpoint | None = None
+        #: The caller's kind and author id, for the log.
+        self.kind: str | None = None
+        self.who: str | None = None
+        self.raw = False
+
+    def take(self, raw: Raw) -> None:
+        """Become an answer that a handler made by hand."""
+        self.status = raw.status
+        self.content_type = raw.content_type.encode("latin-1")
+        self.headers += [
+            (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in raw.headers.items()
+        ]
+        self.body = raw.body
+        self.raw = bool(raw.headers)
+
+    async def send(self, send: Send, body: BodyReader, incoming: Incoming, standing: Standing) -> None:
+        """Send everything; an unread request body is discarded between the answer and its end."""
+        headers: Headers = [
+            (b"content-type", self.content_type),
+            (b"content-length", b"%d" % len(self.body)),
+            (b"x-request-id", incoming.request_id.encode()),
+        ]
+        if self.headers:
+            headers += self.headers
+        if self.raw:
+            headers += standing.besides(headers)
+        else:
+            headers += standing.headers
+        payload = b"" if incoming.method == "HEAD" else self.body
+        start = {"type": "http.response.start", "status": self.status, "headers": headers}
+        await send(start)
+        if body.finished:
+            await send({"type": "http.response.body", "body": payload, "more_body": False})
+            return
+        await send({"type": "http.response.body", "body": payload, "more_body": True})
+        await body.discard()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(body.discard_for_ever)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            nursery.cancel_scope.cancel()

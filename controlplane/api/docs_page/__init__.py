@@ -1,0 +1,1 @@
+"""The documentation page's own files, served as they are."""

@@ -1,0 +1,66 @@
+"""The Hub as handlers and guards may touch it: a plain box that wiring fills."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from actors.runtime.ports import Clock, Ids, Randomness
+from controlplane.api.limits import Limits
+from controlplane.api.metrics import Metrics
+from controlplane.services.accounts import AccountService
+from controlplane.services.sessions import SessionService
+from controlplane.store.customers import CustomerStore
+from controlplane.store.orders import OrderStore
+
+#: Says what is not ready, in words for an operator, or None when all is well.
+ReadinessCheck = Callable[[], Awaitable[str | None]]
+
+
+class NotWired:
+    """Stands where a Hub was built without a part: using it says so, at once and loudly."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError(f"this Hub was built without the part that has {name!r}")
+
+
+def _not_wired() -> Any:
+    return NotWired()
+
+
+@dataclass(kw_only=True)
+class Hub:
+    """What handlers may touch.
+
+    Args:
+        csrf_secret: what marks a CSRF cookie as this Hub's own; the same on every node.
+        public_url: scheme and authority under which people and wrappers reach this Hub, without a trailing slash.
+        allowed_origins: web origins whose pages may use the cookies of this Hub besides its own.
+        trusted_proxies: how many proxies stand before this process and add to X-Forwarded-For.
+        readiness: asked by `/readyz`, each within two seconds.
+        draining: this process is on its way out; `/readyz` says so.
+        request_deadline_seconds: after this an unanswered request is answered with OVERLOADED.
+    """
+
+    clock: Clock
+    ids: Ids
+    randomness: Randomness
+    limits: Limits
+    metrics: Metrics = field(default_factory=Metrics)
+    accounts: AccountService = field(default_factory=_not_wired)
+    sessions: SessionService = field(default_factory=_not_wired)
+    customers: CustomerStore = field(default_factory=_not_wired)
+    orders: OrderStore = field(default_factory=_not_wired)
+    csrf_secret: bytes = field(default_factory=_not_wired, repr=False)
+    public_url: str = "http://127.0.0.1:8000"
+    allowed_origins: Sequence[str] = ()
+    trusted_proxies: int = 0
+    readiness: Sequence[ReadinessCheck] = ()
+    draining: bool = False
+    request_deadline_seconds: float = 30.0
+
+    @property
+    def secure(self) -> bool:
+        """People reach this Hub over https: cookies are Secure, and HSTS is sent."""
+        return self.public_url.startswith("https://")
