@@ -105,12 +105,7 @@ async def examine_database(database: Database, settings: Settings, keys: Sequenc
         Overloaded: it is not reachable.
     """
     server = await database.read(_look, datetime.datetime.now)
-    findings = [
-        _judge_version(server),
-        _judge_durability(server),
-        _judge_connections(server, settings),
-        _judge_clock(server),
-    ]
+    findings = judge_server(server, settings)
     schema = await _examine_schema(database)
     findings.append(schema)
     if not schema.ok:
@@ -118,6 +113,16 @@ async def examine_database(database: Database, settings: Settings, keys: Sequenc
         return [*findings, Finding("master key", None, skipped), Finding("open files", None, skipped)]
     tenants, sealed = await database.read(_sealed_keys)
     return [*findings, judge_keys(keys, sealed), examine_files(tenants, settings)]
+
+
+def judge_server(server: Server, settings: Settings) -> list[Finding]:
+    """Version, durability, connections and clock."""
+    return [
+        _judge_version(server),
+        _judge_durability(server),
+        _judge_connections(server, settings),
+        _judge_clock(server),
+    ]
 
 
 def judge_keys(keys: Sequence[Secret], sealed: Sequence[bytes]) -> Finding:

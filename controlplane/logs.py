@@ -126,10 +126,7 @@ def _clean(value: object, deepest: int) -> object:
         return str(value)
     if deepest and isinstance(value, Mapping):
         inner: Iterable[tuple[object, object]] = list(value.items())[:_MOST_ITEMS]
-        return {
-            scrub(str(name)): MASK if is_secret(str(name)) else _clean(part, deepest - 1)
-            for name, part in inner
-        }
+        return {scrub(str(name)): MASK if is_secret(str(name)) else _clean(part, deepest - 1) for name, part in inner}
     if deepest and isinstance(value, list | tuple | set | frozenset):
         return [_clean(part, deepest - 1) for part in list(value)[:_MOST_ITEMS]]
     return scrub(repr(value))

@@ -1,15 +1,23 @@
-"""What every command opens before its work: the log, the state folder, the database."""
+"""What commands open and join before their work: the log, the state folder, the database, the accounts."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 
+from actors.runtime.ports import Clock, Ids, Randomness
 from controlplane import logs
+from controlplane.services.accounts import AccountService
+from controlplane.services.passwords import Passwords
+from controlplane.services.sessions import SessionService
 from controlplane.settings import Settings
 from controlplane.state_folder import StateFolder
+from controlplane.store.customers import CustomerStore
 from controlplane.store.database import Database
 from controlplane.store.embedded import EmbeddedPostgres
+from controlplane.store.sessions import SessionStore
+from controlplane.store.staff import StaffStore
 
 
 def open_ground(settings: Settings) -> StateFolder:
@@ -50,3 +58,31 @@ async def open_database(settings: Settings, folder: StateFolder, *, join: bool =
                 connect_timeout_seconds=settings.connect_timeout_seconds,
             )
         )
+
+
+def build_sessions(
+    database: Database, settings: Settings, *, clock: Clock, ids: Ids, randomness: Randomness
+) -> SessionService:
+    """The sessions of this Hub's people over its database."""
+    store = SessionStore(
+        database,
+        clock=clock,
+        ids=ids,
+        idle=timedelta(hours=settings.session_idle_hours),
+        absolute=timedelta(days=settings.session_absolute_days),
+    )
+    return SessionService(store, clock=clock, randomness=randomness)
+
+
+def build_accounts(
+    database: Database, settings: Settings, *, clock: Clock, ids: Ids, randomness: Randomness
+) -> AccountService:
+    """The accounts of this Hub over its database."""
+    return AccountService(
+        StaffStore(database, clock=clock, ids=ids),
+        CustomerStore(database, clock=clock, ids=ids),
+        build_sessions(database, settings, clock=clock, ids=ids, randomness=randomness),
+        Passwords(),
+        randomness=randomness,
+        setup_token_required=not settings.loopback_only,
+    )

@@ -192,8 +192,7 @@ class StateFolder:
         value = data.decode(errors="replace").strip()
         if not value:
             raise StateFolderError(
-                f"the secret {path} is empty: restore it from a backup, "
-                "or remove the file if nothing depends on it"
+                f"the secret {path} is empty: restore it from a backup, or remove the file if nothing depends on it"
             )
         return Secret(value)
 

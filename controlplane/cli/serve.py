@@ -34,5 +34,7 @@ def command(bind: str | None) -> None:
         trio.run(partial(wiring.serve, settings, folder, on_ready=_announce))
 
 
-def _announce(url: str) -> None:
+def _announce(url: str, setup_token: str | None) -> None:
     click.echo(f"LetsBe Hub is ready on {url}")
+    if setup_token is not None:
+        click.echo(f"To make the first owner, send this once as setupToken to POST /api/v1/setup: {setup_token}")
