@@ -28,6 +28,7 @@ from controlplane.door.options import HttpOptions
 from controlplane.door.stream import DeadlineStream
 
 LINGER_SECONDS = 2.0
+RECYCLE_SECONDS = 1.0
 _ERRORS = {
     408: ("REQUEST_TIMEOUT", "the request did not arrive in time"),
     431: ("HEADERS_TOO_LARGE", "the request's headers are too large"),
@@ -68,6 +69,26 @@ class PlainHttp(H11Protocol):
         )
         self.keep_alive_requests += 1
 
+    async def _maybe_recycle(self) -> None:
+        """A request is over: take the next one on this connection, or end it.
+
+        Hypercorn does this in the app's task, and tells the app first that its client is gone; an app that takes
+        the hint (Quart's) cancels this very task. What comes after, ending the connection or starting its idle
+        timer, would never happen, and the connection would stay for ever. Hence the shield, with a deadline.
+        """
+        with trio.CancelScope(shield=True):
+            with trio.move_on_after(RECYCLE_SECONDS):
+                await self._close_stream()
+            self.stream = None
+            done = self.connection.our_state is h11.DONE and self.connection.their_state is h11.DONE
+            if done and not self.context.terminated.is_set():
+                self.connection.start_next_cycle()
+                await self.can_read.set()
+                await self.send(Updated(idle=True))
+            else:
+                await self.can_read.set()
+                await self.send(Closed())
+
     async def refuse(self, status: int) -> None:
         """Answer a request that is not one, and end the connection."""
         await self._send_error_response(status)
@@ -103,6 +124,7 @@ class HttpConnection(TCPServer):
         self, app: AppWrapper, config: Config, context: WorkerContext, stream: DeadlineStream, options: HttpOptions
     ) -> None:
         super().__init__(app, config, context, {}, stream)  # type: ignore[arg-type]  # it uses no more of a stream
+        self._deadline_stream = stream
         self._options = options
         self._idle = True
         self._linger_until: float | None = None
@@ -175,7 +197,4 @@ class HttpConnection(TCPServer):
             return
         self._linger_until = trio.current_time() + LINGER_SECONDS
         self._reading.deadline = min(self._reading.deadline, self._linger_until)
-        try:
-            await self.stream.send_eof()
-        except (trio.BrokenResourceError, trio.BusyResourceError, trio.ClosedResourceError):
-            await self.stream.aclose()
+        self._deadline_stream.end()

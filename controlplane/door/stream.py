@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import trio
 
 CHUNK_BYTES = 64 * 1024
@@ -21,6 +23,7 @@ class DeadlineStream:
     def __init__(self, stream: trio.SocketStream, *, stall_seconds: float) -> None:
         self._stream = stream
         self._stall_seconds = stall_seconds
+        self._sending = False
         self.socket = stream.socket
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
@@ -31,10 +34,12 @@ class DeadlineStream:
             trio.ClosedResourceError: aborted meanwhile.
         """
         view = memoryview(data)
+        self._sending = True
         with trio.CancelScope() as scope:
             for start in range(0, len(view), CHUNK_BYTES):
                 scope.deadline = trio.current_time() + self._stall_seconds
                 await self._stream.send_all(view[start : start + CHUNK_BYTES])
+        self._sending = False
         if scope.cancelled_caught:  # half an answer was sent: nothing sound can follow it
             self.abort()
             raise trio.BrokenResourceError(f"the client read nothing for {self._stall_seconds} s")
@@ -43,9 +48,15 @@ class DeadlineStream:
         """What has arrived; empty at the end of the stream."""
         return bytes(await self._stream.receive_some(max_bytes))
 
-    async def send_eof(self) -> None:
-        """End our side."""
-        await self._stream.send_eof()
+    def end(self) -> None:
+        """End our side, at once: in the middle of an answer that means to abort."""
+        if self._sending:
+            self.abort()
+            return
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError:  # gone already
+            self.abort()
 
     async def aclose(self) -> None:
         """Close at once; everything sent is with the kernel already."""

@@ -75,6 +75,7 @@ class RunningDoor:
     shutdown: trio.Event
     ended: trio.Event
     drained: list[str]
+    options: DoorOptions
 
     @property
     def port(self) -> int:
@@ -91,6 +92,35 @@ class RunningDoor:
     async def dial(self) -> trio.SocketStream:
         return await trio.open_tcp_stream("127.0.0.1", self.port)
 
+    def upgrade_request(self, path: str = SOCKET_PATH, *lines: str, tail: bytes = b"") -> bytes:
+        """A valid WebSocket upgrade, by hand."""
+        head = [
+            f"GET {path} HTTP/1.1",
+            "Host: hub.test",
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+            "Sec-WebSocket-Version: 13",
+            *lines,
+        ]
+        return "\r\n".join([*head, "", ""]).encode() + tail
+
+    async def upgraded(self, *lines: str, tail: bytes = b"") -> trio.SocketStream:
+        """A raw connection whose handshake is done; it may be given a small receive buffer to stall sooner."""
+        stream = await self.dial()
+        await stream.send_all(self.upgrade_request(SOCKET_PATH, *lines, tail=tail))
+        head = bytearray()
+        with trio.fail_after(5):
+            while not head.endswith(b"\r\n\r\n"):
+                head += await stream.receive_some(1)
+        assert head.startswith(b"HTTP/1.1 101 "), head
+        return stream
+
+    async def says_hello(self) -> bool:
+        """Whether HTTP is served."""
+        answer = await self.exchange(b"GET /hello HTTP/1.1\r\nHost: hub.test\r\nConnection: close\r\n\r\n")
+        return answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(b"hello")
+
     async def exchange(self, data: bytes, *, seconds: float = 5) -> bytes:
         """Send bytes, and read until the door ends the connection."""
         stream = await self.dial()
@@ -98,6 +128,28 @@ class RunningDoor:
             with trio.fail_after(seconds):
                 await stream.send_all(data)
                 return await read_all(stream)
+
+
+def masked_frame(first_byte: int, payload: bytes, mask: bytes = b"\x11\x22\x33\x44") -> bytes:
+    """A client's frame."""
+    length = len(payload)
+    if length < 126:
+        head = bytes((first_byte, 0x80 | length))
+    elif length < 0x10000:
+        head = bytes((first_byte, 0xFE)) + length.to_bytes(2, "big")
+    else:
+        head = bytes((first_byte, 0xFF)) + length.to_bytes(8, "big")
+    return head + mask + bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload))
+
+
+@pytest.fixture
+def frame():
+    return masked_frame
+
+
+@pytest.fixture(name="read_all")
+def read_all_fixture():
+    return read_all
 
 
 async def read_all(stream: trio.SocketStream) -> bytes:
@@ -110,7 +162,7 @@ async def read_all(stream: trio.SocketStream) -> bytes:
     return bytes(received)
 
 
-def build_app() -> QuartTrio:
+def build_app():
     app = QuartTrio("door-test")
     app.config["MAX_CONTENT_LENGTH"] = 1024 * 1024
 
@@ -136,7 +188,12 @@ def build_app() -> QuartTrio:
         await trio.sleep_forever()
         raise AssertionError
 
-    return app
+    async def with_a_crash(scope, receive, send) -> None:
+        if scope["type"] == "http" and scope["path"] == "/crash":
+            raise ZeroDivisionError("on purpose")
+        await app(scope, receive, send)
+
+    return with_a_crash
 
 
 @pytest.fixture
@@ -144,7 +201,7 @@ def options() -> DoorOptions:
     """Deadlines short enough for a test; override to change them."""
     return DoorOptions(
         sockets=SocketOptions(head_seconds=0.5, stall_seconds=0.5, close_seconds=0.5, admit_seconds=1),
-        http=HttpOptions(head_seconds=0.5, stall_seconds=0.5, idle_seconds=2, max_connections=50),
+        http=HttpOptions(head_seconds=0.5, stall_seconds=0.5, idle_seconds=0.8, max_connections=50),
         request_line_seconds=0.5,
         hook_seconds=0.5,
         drain_seconds=1,
@@ -178,5 +235,5 @@ async def door(nursery, options, app):
         finally:
             ended.set()
 
-    yield RunningDoor(await nursery.start(run), route, shutdown, ended, drained)
+    yield RunningDoor(await nursery.start(run), route, shutdown, ended, drained, options)
     nursery.cancel_scope.cancel()
