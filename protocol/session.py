@@ -139,9 +139,7 @@ class WrapperSession:
         journalled: every promise up to here is durable.
     """
 
-    def __init__(
-        self, *, last_seq: int, unaccepted: Iterable[str] = (), window: int = DEFAULT_WINDOW
-    ) -> None:
+    def __init__(self, *, last_seq: int, unaccepted: Iterable[str] = (), window: int = DEFAULT_WINDOW) -> None:
         self.journalled = last_seq
         self._received = last_seq
         self._acked: int | None = None
@@ -154,14 +152,15 @@ class WrapperSession:
     # --- connection --------------------------------------------------------------------------------------
 
     def connecting(self) -> int:
-        """A new connection begins; returns `hello.lastSeq`. What the last one left unanswered is sent again,
-        in order.
+        """A new connection begins; returns `hello.lastSeq`. What the last one left unanswered, or set aside, is sent
+        again before what is newer.
         """
         self._received = self.journalled
         self._acked = None
         self._ack_again = False
-        self._waiting = {**self._on_the_way, **self._waiting}
+        self._waiting = {**self._on_the_way, **self._set_aside, **self._waiting}
         self._on_the_way = {}
+        self._set_aside = {}
         return self.journalled
 
     def welcomed(self, resumed_from: int) -> bool:
@@ -230,7 +229,7 @@ class WrapperSession:
     def refused(self, message_id: str, *, temporary: bool) -> bool:
         """The Hub did not take this one; returns whether it was still owed.
 
-        A temporary refusal sets it aside until `retry`; a permanent one is the end of it.
+        A temporary refusal sets it aside until `retry` or the next connection; a permanent one is the end of it.
         """
         known = self._forget(message_id)
         if known and temporary:

@@ -56,11 +56,12 @@ def reject(transaction: Transaction, command_id: str, seq: int, problem: str) ->
         finish(transaction, command_id, CommandResultStatus.REJECTED, f"not readable: {problem}")
 
 
-def unfinished(transaction: Transaction) -> list[CommandRow]:
-    """All commands received or started, in the order of their numbers."""
+def unfinished(transaction: Transaction, limit: int = -1) -> list[CommandRow]:
+    """Commands received or started, in the order of their numbers; all of them without a limit."""
     rows = transaction.execute(
         "SELECT id, seq, type, payload, expires_at, state, attempts FROM commands"
-        " WHERE state <> 'finished' ORDER BY seq"
+        " WHERE state <> 'finished' ORDER BY seq LIMIT ?",
+        (limit,),
     )
     return [CommandRow(*row) for row in rows]
 

@@ -1,0 +1,142 @@
+"""Commands from the Hub: each runs at most once, or again only where its executor declares that harmless."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+import msgspec
+import structlog
+import trio
+
+from protocol.words import CommandResultStatus
+from wrapper.journal import commands
+from wrapper.journal.commands import INTERRUPTED, CommandRow
+from wrapper.journal.database import Journal, sayable
+from wrapper.ports import Clock
+
+log = structlog.get_logger()
+
+DEFAULT_LIMIT_SECONDS: Final = 300.0
+#: Commands that run at the same time; further ones wait in the journal.
+CONCURRENCY: Final = 8
+
+
+class CommandFailed(Exception):
+    """An executor's verdict: the command was tried and failed, for the reason in the words."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandCall:
+    """One run of a command. `attempt` is above 1 when an earlier run was cut off by a crash."""
+
+    id: str
+    type: str
+    payload: Any
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Executor:
+    """What runs commands of one type.
+
+    Attributes:
+        run: does it, and returns its output; must end when it is cancelled.
+        idempotent: running it again with the same id after a crash does no harm.
+        limit_seconds: after this long it is cancelled and reported as timed out.
+    """
+
+    run: Callable[[CommandCall], Awaitable[str | None]]
+    idempotent: bool = False
+    limit_seconds: float = DEFAULT_LIMIT_SECONDS
+
+
+async def _ping(_: CommandCall) -> str | None:
+    return "pong"
+
+
+PING: Final = Executor(_ping, idempotent=True, limit_seconds=5)
+
+
+class HubTime:
+    """The Hub's clock as this machine knows it: expiries are the Hub's, and this machine's clock may be wrong."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._offset = timedelta()
+
+    def learned(self, server_time: float) -> None:
+        """`welcome.serverTime`, Unix seconds."""
+        self._offset = timedelta(seconds=server_time - self._clock.now().timestamp())
+
+    def now(self) -> float:
+        """Unix seconds on the Hub's clock."""
+        return (self._clock.now() + self._offset).timestamp()
+
+
+class Commands:
+    """Takes commands from the journal in their order and runs them, several at a time."""
+
+    def __init__(self, journal: Journal, executors: Mapping[str, Executor], time: HubTime) -> None:
+        self._journal = journal
+        self._executors = {"PING": PING, **executors}
+        self._time = time
+        self._wake = trio.Event()
+        self._taken: set[str] = set()
+
+    def arrived(self) -> None:
+        """Commands have been journalled."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Run what the journal holds, for ever. Those which a crash cut off come first, and are settled by rule."""
+        for row in await self._journal.run(commands.unfinished):
+            if row.state == "started" and not self._repeatable(row):
+                log.warning("command.interrupted", command=row.id, type=row.type)
+                await self._journal.run(commands.finish, row.id, CommandResultStatus.FAILED, INTERRUPTED)
+        async with trio.open_nursery() as nursery:
+            while True:
+                self._wake = trio.Event()
+                for row in await self._journal.run(commands.unfinished, limit=CONCURRENCY * 4):
+                    if row.id not in self._taken and len(self._taken) < CONCURRENCY:
+                        self._taken.add(row.id)
+                        nursery.start_soon(self._one, row)
+                await self._wake.wait()
+
+    def _repeatable(self, row: CommandRow) -> bool:
+        executor = self._executors.get(row.type)
+        return executor is not None and executor.idempotent
+
+    async def _one(self, row: CommandRow) -> None:
+        status, output = await self._execute(row)
+        # What was done is written down even while the process is being stopped.
+        with trio.CancelScope(shield=True):
+            await self._journal.run(commands.finish, row.id, status, output)
+        log.info("command.finished", command=row.id, type=row.type, status=status.value)
+        self._taken.discard(row.id)
+        self._wake.set()
+
+    async def _execute(self, row: CommandRow) -> tuple[CommandResultStatus, str | None]:
+        executor = self._executors.get(row.type)
+        if executor is None:
+            return CommandResultStatus.REJECTED, f"this wrapper has no command {sayable(row.type, 100)}"
+        if row.state == "received" and self._time.now() >= row.expires_at:
+            return CommandResultStatus.REJECTED, "expired before it could be run"
+        try:
+            payload = msgspec.json.decode(row.payload)
+        except msgspec.MsgspecError as error:
+            return CommandResultStatus.REJECTED, f"the payload cannot be read: {error}"
+        await self._journal.run(commands.start, row.id)
+        call = CommandCall(id=row.id, type=row.type, payload=payload, attempt=row.attempts + 1)
+        with trio.move_on_after(executor.limit_seconds) as limit:
+            try:
+                return CommandResultStatus.SUCCEEDED, await executor.run(call)
+            except CommandFailed as error:
+                return CommandResultStatus.FAILED, str(error)
+            except Exception as error:  # foreign code: whatever escapes it is this command's failure, not ours
+                log.exception("command.crashed", command=row.id, type=row.type)
+                return CommandResultStatus.FAILED, f"{type(error).__name__}: {error}"
+        assert limit.cancelled_caught
+        return CommandResultStatus.TIMED_OUT, f"stopped after {executor.limit_seconds:g} s"

@@ -1,0 +1,193 @@
+"""The Safety Wrapper put together: journal, gate, commands, configuration and link, under one nursery."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import structlog
+import trio
+
+from protocol.objects import Resources
+from protocol.session import WrapperSession
+from protocol.tenant import PROTOCOL_VERSION, Heartbeat, Hello
+from wrapper.approvals import Approvals
+from wrapper.commands import Commands, Executor, HubTime
+from wrapper.config import Applier, Configuration
+from wrapper.conversation import Parts
+from wrapper.gate import Gate
+from wrapper.heartbeat import ResourceMeter, heartbeat
+from wrapper.hub_address import HubAddress
+from wrapper.inbox import CAPABILITIES, Answerer, Inbox
+from wrapper.journal import approvals, commands, messages, promises
+from wrapper.journal.database import Journal
+from wrapper.keyring import Secret
+from wrapper.link import Dial, Link, dial, status_of
+from wrapper.ports import Clock, Randomness, SystemClock, SystemRandomness, new_id
+
+log = structlog.get_logger()
+
+_FORGET_EVERY_SECONDS = 86_400.0
+
+
+@dataclass(frozen=True)
+class Fittings:
+    """What a wrapper is built with; the defaults are the machine's own.
+
+    Attributes:
+        executors: what runs commands of further types, besides PING.
+        appliers: called with each configuration before it is in force.
+        answerers: further live questions, besides `ping` and `status`.
+        measure_resources: False leaves them out of heartbeats (thousands of wrappers in one process).
+    """
+
+    version: str
+    executors: Mapping[str, Executor] = field(default_factory=dict)
+    appliers: tuple[Applier, ...] = ()
+    answerers: Mapping[str, Answerer] = field(default_factory=dict)
+    measure_resources: bool = True
+    clock: Clock = field(default_factory=SystemClock)
+    randomness: Randomness = field(default_factory=SystemRandomness)
+    dial: Dial = dial
+
+
+class Wrapper:
+    """One tenant's Safety Wrapper. Agents' calls go through `gate`; `openclaw` is what a bridge tells about its gateway.
+
+    Attributes:
+        gate: where tool calls ask.
+        approvals: for owners that take up unfinished ones after a crash.
+        configuration: the one in force.
+        link: the socket to the Hub.
+    """
+
+    def __init__(self, address: HubAddress, key: Secret, journal: Journal, session: WrapperSession, fittings: Fittings):
+        self._fittings = fittings
+        self._journal = journal
+        self._session = session
+        clock = fittings.clock
+        self._boot_id = new_id(clock, fittings.randomness)
+        self._started_at = clock.now()
+        self._meter: ResourceMeter | None = None
+        self.openclaw: dict[str, Any] = {}
+        time = HubTime(clock)
+        self.approvals = Approvals(journal, clock)
+        self.configuration = Configuration(journal, fittings.appliers)
+        self.commands = Commands(journal, fittings.executors, time)
+        self.gate = Gate(self.approvals, self.configuration, clock)
+        inbox = Inbox(
+            journal,
+            session,
+            commands=self.commands,
+            approvals=self.approvals,
+            configuration=self.configuration,
+            answerers={"ping": self._answer_ping, "status": self._answer_status, **fittings.answerers},
+        )
+        parts = Parts(
+            journal=journal,
+            session=session,
+            inbox=inbox,
+            time=time,
+            randomness=fittings.randomness,
+            hello=self._hello,
+            heartbeat=self._heartbeat,
+        )
+        self._inbox = inbox
+        self.link = Link(address, lambda: key, parts, clock, dial=fittings.dial)
+        journal.on_enqueued = self.link.enqueued
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(
+        cls, address: HubAddress, key: Secret, *, journal_path: Path | None, fittings: Fittings
+    ) -> AsyncIterator[Wrapper]:
+        """A running wrapper: it keeps its link, runs commands and settles approvals until the block is left.
+
+        Args:
+            key: the hub API key.
+            journal_path: None keeps the journal in memory: for load generators only, it promises nothing.
+
+        Raises:
+            sqlite3.DatabaseError: the journal is damaged.
+        """
+        async with (
+            Journal.open(journal_path, clock=fittings.clock, randomness=fittings.randomness) as journal,
+            trio.open_nursery() as nursery,
+        ):
+            session = WrapperSession(
+                last_seq=await journal.run(promises.last_seq), unaccepted=await journal.run(messages.unaccepted)
+            )
+            wrapper = cls(address, key, journal, session, fittings)
+            if fittings.measure_resources:
+                wrapper._meter = ResourceMeter(journal_path or Path("/"))
+            await wrapper.configuration.load()
+            nursery.start_soon(wrapper.commands.run)
+            nursery.start_soon(wrapper.configuration.run)
+            nursery.start_soon(wrapper.approvals.run)
+            nursery.start_soon(wrapper._forget)
+            nursery.start_soon(wrapper.link.run)
+            try:
+                yield wrapper
+            finally:
+                nursery.cancel_scope.cancel()
+
+    async def _forget(self) -> None:
+        while True:
+            await self._journal.run(commands.forget_old)
+            await self._journal.run(approvals.forget_old)
+            await trio.sleep(_FORGET_EVERY_SECONDS)
+
+    # --- what it says of itself --------------------------------------------------------------------------
+
+    def _hello(self, last_seq: int) -> Hello:
+        config = self.configuration.current
+        return Hello(
+            protocol_min=PROTOCOL_VERSION,
+            protocol_max=PROTOCOL_VERSION,
+            wrapper_version=self._fittings.version,
+            openclaw_version=self.openclaw.get("version"),
+            boot_id=self._boot_id,
+            last_seq=last_seq,
+            config_version=config.config_version if config else 0,
+            config_hash=config.config_hash if config else None,
+            capabilities=CAPABILITIES,
+        )
+
+    def _heartbeat(self) -> Heartbeat:
+        resources: Resources | None = self._meter.read() if self._meter else None
+        return heartbeat(
+            now=self._fittings.clock.now(),
+            version=self._fittings.version,
+            openclaw_version=self.openclaw.get("version"),
+            config=self.configuration.current,
+            last_active=self.gate.last_active,
+            resources=resources,
+            healthy=not self.openclaw or bool(self.openclaw.get("connected")),
+        )
+
+    def status(self) -> dict[str, Any]:
+        """How everything is, for `/health` and the Hub's `status` question."""
+        config = self.configuration.current
+        connected = self.link.state.connected
+        return {
+            "status": "ok" if connected and (not self.openclaw or self.openclaw.get("connected")) else "degraded",
+            "safetyWrapper": {
+                "version": self._fittings.version,
+                "startedAt": self._started_at,
+                **status_of(self.link),
+                "lastSeq": self._session.journalled,
+                "owed": self._session.owed,
+                "configVersion": config.config_version if config else 0,
+                "ignoredFrames": self._inbox.ignored,
+            },
+            "openclaw": self.openclaw or None,
+        }
+
+    async def _answer_ping(self, _: dict[str, Any]) -> Any:
+        return {"pong": self._fittings.clock.now()}
+
+    async def _answer_status(self, _: dict[str, Any]) -> Any:
+        return self.status()
