@@ -45,11 +45,29 @@ class _Reported(msgspec.Struct):
 
 
 _reported = msgspec.json.Decoder(_Reported)
+_unlocks = msgspec.json.Decoder(dict[str, bool])
+_overrides = msgspec.json.Decoder(dict[str, ToolOverride])
 
 
 def agent_of(row: Mapping[Any, Any]) -> AgentConfig:
     """The agent that a row of the table tells of."""
     return AgentConfig(**_values(row))
+
+
+def columns_of(agent: AgentConfig) -> dict[str, Any]:
+    """What of an agent a change may touch, as the table holds it."""
+    unlocks = agent.external_comms_unlocks
+    return {
+        "name": agent.name,
+        "role": agent.role,
+        "soul_md": agent.soul_md,
+        "tools_allowed": agent.tools_allowed,
+        "tools_denied": agent.tools_denied,
+        "tool_profile": agent.tool_profile,
+        "autonomy_level": agent.autonomy_level,
+        "external_comms_unlocks": None if unlocks is None else msgspec.json.encode(unlocks).decode(),
+        "tool_overrides": msgspec.json.encode(agent.tool_overrides).decode(),
+    }
 
 
 def agent_with_status(row: Mapping[Any, Any], *, now: datetime) -> AgentWithStatus:
@@ -89,12 +107,13 @@ def _active(order_id: UUID) -> Select[Any]:
 
 def _values(row: Mapping[Any, Any]) -> dict[str, Any]:
     values = {column.name: row[column.name] for column in AGENT_COLUMNS}
-    overrides = {tool: ToolOverride(word) for tool, word in values["tool_overrides"].items()}
+    unlocks = values["external_comms_unlocks"]
     return {
         **values,
         "id": AgentConfigId(format_id("agcfg", values["id"])),
         "order_id": OrderId(format_id("ord", values["order_id"])),
         "tools_allowed": list(values["tools_allowed"]),
         "tools_denied": list(values["tools_denied"]),
-        "tool_overrides": overrides,
+        "external_comms_unlocks": None if unlocks is None else _unlocks.decode(unlocks),
+        "tool_overrides": _overrides.decode(values["tool_overrides"]),
     }

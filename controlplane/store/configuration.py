@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import partial
-from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -23,7 +22,7 @@ from actors.tenant.changes import (
     UpdateAgent,
 )
 from controlplane.store import agent_rules, audit, outbox
-from controlplane.store.agent_rows import AGENT_COLUMNS, active_agents, agent_of
+from controlplane.store.agent_rows import AGENT_COLUMNS, active_agents, agent_of, columns_of
 from controlplane.store.agent_templates import TEMPLATES
 from controlplane.store.composition import (
     HEARTBEAT_SECONDS,
@@ -44,12 +43,6 @@ from protocol.objects import AgentConfig, TenantConfig
 from protocol.words import OrderStatus
 
 log = structlog.get_logger()
-
-#: The fields of an agent that a change may touch, as columns.
-_CHANGING: Final = (
-    *("name", "role", "soul_md", "tools_allowed", "tools_denied", "tool_profile", "autonomy_level"),
-    *("external_comms_unlocks", "tool_overrides"),
-)
 
 _BODY = text("SELECT body FROM tenant_configs WHERE order_id = :order_id ORDER BY version DESC LIMIT 1")
 
@@ -236,7 +229,7 @@ def _write(
     connection: Connection, order_id: UUID, before: AgentConfig | None, after: AgentConfig, at: datetime
 ) -> None:
     key = parse_id("agcfg", after.id)
-    values: dict[str, Any] = {name: getattr(after, name) for name in _CHANGING}
+    values = columns_of(after)
     if before is None:
         fixed = {"id": key, "order_id": order_id, "agent_id": after.agent_id, "created_at": at, "updated_at": at}
         connection.execute(insert(agent_configs).values(fixed | values))
