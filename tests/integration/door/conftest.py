@@ -76,6 +76,7 @@ class RunningDoor:
     ended: trio.Event
     drained: list[str]
     options: DoorOptions
+    dialled: list[trio.SocketStream] = field(default_factory=list)
 
     @property
     def port(self) -> int:
@@ -90,7 +91,9 @@ class RunningDoor:
         return f"ws://127.0.0.1:{self.port}{SOCKET_PATH}"
 
     async def dial(self) -> trio.SocketStream:
-        return await trio.open_tcp_stream("127.0.0.1", self.port)
+        stream = await trio.open_tcp_stream("127.0.0.1", self.port)
+        self.dialled.append(stream)
+        return stream
 
     def upgrade_request(self, path: str = SOCKET_PATH, *lines: str, tail: bytes = b"") -> bytes:
         """A valid WebSocket upgrade, by hand."""
@@ -235,5 +238,8 @@ async def door(nursery, options, app):
         finally:
             ended.set()
 
-    yield RunningDoor(await nursery.start(run), route, shutdown, ended, drained, options)
+    running = RunningDoor(await nursery.start(run), route, shutdown, ended, drained, options)
+    yield running
+    for stream in running.dialled:
+        stream.socket.close()
     nursery.cancel_scope.cancel()
