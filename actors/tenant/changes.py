@@ -26,11 +26,20 @@ Unlocks = Annotated[dict[ToolName, bool], Meta(max_length=TOOLS_MOST)]
 Overrides = Annotated[dict[ToolName, ToolOverride], Meta(max_length=TOOLS_MOST)]
 
 
-class _Change(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """Base of the changes."""
+class AgentValues(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """Values of an agent, each of which can be left out."""
+
+    name: AgentName | UnsetType = UNSET
+    soul_md: Soul | UnsetType = UNSET
+    tools_allowed: ToolList | UnsetType = UNSET
+    tools_denied: ToolList | UnsetType = UNSET
+    tool_profile: ToolProfile | UnsetType = UNSET
+    autonomy_level: AutonomyLevel | UnsetType = UNSET
+    external_comms_unlocks: Unlocks | UnsetType | None = UNSET
+    tool_overrides: Overrides | UnsetType = UNSET
 
 
-class DeployAgent(_Change, tag="deploy", frozen=True, kw_only=True):
+class DeployAgent(AgentValues, frozen=True, rename="camel", kw_only=True):
     """A new agent; what is left out comes from its role's template.
 
     Args:
@@ -40,17 +49,9 @@ class DeployAgent(_Change, tag="deploy", frozen=True, kw_only=True):
 
     role: Slug
     agent_id: Slug | UnsetType = UNSET
-    name: AgentName | UnsetType = UNSET
-    soul_md: Soul | UnsetType = UNSET
-    tools_allowed: ToolList | UnsetType = UNSET
-    tools_denied: ToolList | UnsetType = UNSET
-    tool_profile: ToolProfile | UnsetType = UNSET
-    autonomy_level: AutonomyLevel | UnsetType = UNSET
-    external_comms_unlocks: Unlocks | UnsetType | None = UNSET
-    tool_overrides: Overrides | UnsetType = UNSET
 
 
-class UpdateAgent(_Change, tag="update", frozen=True, kw_only=True):
+class UpdateAgent(AgentValues, frozen=True, rename="camel", kw_only=True):
     """Other values for an agent; what is left out stays.
 
     Args:
@@ -58,25 +59,17 @@ class UpdateAgent(_Change, tag="update", frozen=True, kw_only=True):
     """
 
     agent: str
-    name: AgentName | UnsetType = UNSET
     role: Slug | UnsetType = UNSET
-    soul_md: Soul | UnsetType = UNSET
-    tools_allowed: ToolList | UnsetType = UNSET
-    tools_denied: ToolList | UnsetType = UNSET
-    tool_profile: ToolProfile | UnsetType = UNSET
-    autonomy_level: AutonomyLevel | UnsetType = UNSET
-    external_comms_unlocks: Unlocks | UnsetType | None = UNSET
-    tool_overrides: Overrides | UnsetType = UNSET
 
 
-class UnlockExternalComms(_Change, tag="unlock", frozen=True, kw_only=True):
+class UnlockExternalComms(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """Open or shut an agent's gate to the outside for these tools; other tools' gates stay as they are."""
 
     agent: str
     unlocks: Unlocks
 
 
-class RemoveAgent(_Change, tag="remove", frozen=True, kw_only=True):
+class RemoveAgent(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """Take an agent off the tenant; its history stays."""
 
     agent: str

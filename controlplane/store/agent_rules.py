@@ -29,7 +29,7 @@ def within_bounds(change: AgentChange) -> AgentChange:
         ValidationError: one does not.
     """
     try:
-        checked: AgentChange = msgspec.convert(msgspec.to_builtins(change), AgentChange)
+        checked = msgspec.convert(msgspec.to_builtins(change), type(change))
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `$.")
         raise ValidationError.of(path.rstrip("`") or "body", message) from None
