@@ -55,13 +55,14 @@ class Fittings:
 
 
 class Wrapper:
-    """One tenant's Safety Wrapper. Agents' calls go through `gate`; `openclaw` is what a bridge tells about its gateway.
+    """One tenant's Safety Wrapper.
 
     Attributes:
         gate: where tool calls ask.
         approvals: for owners that take up unfinished ones after a crash.
         configuration: the one in force.
         link: the socket to the Hub.
+        openclaw: what a bridge tells about its gateway; empty without one.
     """
 
     def __init__(self, address: HubAddress, key: Secret, journal: Journal, session: WrapperSession, fittings: Fittings):

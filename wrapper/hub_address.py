@@ -32,7 +32,7 @@ class HubAddress:
             raise BadAddress("the Hub's address must be https://host[:port]")
         if parts.username or parts.password or parts.query or parts.fragment:
             raise BadAddress("the Hub's address must not hold a name, a password, a query or a fragment")
-        self.loopback = _is_loopback(parts.hostname)
+        self.loopback = is_loopback(parts.hostname)
         if parts.scheme == "http" and not self.loopback and not allow_plain:
             raise BadAddress(
                 f"the key would travel unencrypted to {parts.hostname}: use https://,"
@@ -44,7 +44,8 @@ class HubAddress:
         self.socket_url = f"{'wss' if parts.scheme == 'https' else 'ws'}://{place}{SOCKET_PATH}"
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, by name or by address."""
     if host == "localhost":
         return True
     try:

@@ -114,7 +114,7 @@ class Link:
             status = refusal.response.status_code
             given = retry_after_seconds(refusal.response.headers.get("Retry-After"))
             return Ending(status=status, reason=f"HTTP {status}", given_seconds=given or None)
-        except (OSError, EOFError, ValueError, WebSocketException, trio.BrokenResourceError) as error:
+        except (OSError, EOFError, WebSocketException, trio.BrokenResourceError) as error:
             return Ending(reason=f"{type(error).__name__}: {error}"[:300])
 
     def _welcomed(self, welcome: Welcome) -> None:

@@ -1,0 +1,232 @@
+"""The command line `safety-wrapper`: options, their environment variables, and sentences when it cannot start."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sqlite3
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import structlog
+import trio
+
+from wrapper.gateway import GatewayAddress
+from wrapper.hub_address import BadAddress, HubAddress
+from wrapper.keyring import Secret
+from wrapper.openclaw import Bridge
+from wrapper.ports import SystemClock, SystemRandomness
+from wrapper.process import CannotStart, Companion, Options, run_process
+from wrapper.state_folder import StateFolderBusy, StateFolderUnusable
+
+PREFIX = "SAFETY_WRAPPER"
+
+
+@click.group(context_settings={"auto_envvar_prefix": PREFIX, "help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="letsbe-hub", prog_name="safety-wrapper")
+def main() -> None:
+    """The Safety Wrapper: stands between the AI agents of a server and what they want to do.
+
+    It keeps one socket open to the Hub. A command that the policy does not simply allow is put before a person, and
+    runs once when it is approved, or not at all. Without a decision, without a configuration, without a Hub: nothing
+    that needs asking runs.
+
+    Every option can also be given as an environment variable: --registration-token of `run` is
+    SAFETY_WRAPPER_REGISTRATION_TOKEN, and so on.
+    """
+
+
+def _common(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of every command that runs the wrapper."""
+    options = [
+        click.option(
+            "--hub", required=True, envvar=f"{PREFIX}_HUB", metavar="URL", help="The Hub: https://host[:port]."
+        ),
+        click.option(
+            "--state",
+            required=True,
+            envvar=f"{PREFIX}_STATE",
+            type=click.Path(path_type=Path, file_okay=False),
+            metavar="DIR",
+            help="Where key, journal and configuration are kept (mode 0700; one daemon a folder).",
+        ),
+        click.option(
+            "--registration-token",
+            envvar=f"{PREFIX}_REGISTRATION_TOKEN",
+            metavar="TOKEN",
+            help="One-use token that buys the hub API key, needed at the first start. Seen by others in the process "
+            "list: prefer the variable or the file.",
+        ),
+        click.option(
+            "--registration-token-file",
+            envvar=f"{PREFIX}_REGISTRATION_TOKEN_FILE",
+            type=click.Path(path_type=Path, dir_okay=False),
+            metavar="FILE",
+            help="File that holds the registration token.",
+        ),
+        click.option(
+            "--master-key-file",
+            envvar=f"{PREFIX}_MASTER_KEY_FILE",
+            type=click.Path(path_type=Path, dir_okay=False),
+            metavar="FILE",
+            help="File with the Fernet key that encrypts the hub API key; SAFETY_WRAPPER_MASTER_KEY holds the key "
+            "itself. Default: one made in the state folder.",
+        ),
+        click.option(
+            "--listen",
+            envvar=f"{PREFIX}_LISTEN",
+            default="127.0.0.1:8100",
+            show_default=True,
+            metavar="HOST:PORT",
+            help="Where GET /health is answered.",
+        ),
+        click.option(
+            "--allow-plain-http",
+            is_flag=True,
+            envvar=f"{PREFIX}_ALLOW_PLAIN_HTTP",
+            help="Allow http:// to a Hub on another machine: the key then travels unencrypted.",
+        ),
+        click.option(
+            "--log-format",
+            envvar=f"{PREFIX}_LOG_FORMAT",
+            type=click.Choice(["text", "json"]),
+            default="text",
+            show_default=True,
+        ),
+        click.option("--master-key", envvar=f"{PREFIX}_MASTER_KEY", hidden=True),
+    ]
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
+
+
+@main.command()
+@_common
+@click.option(
+    "--scripted-agents",
+    type=click.FloatRange(min=0.05),
+    envvar=f"{PREFIX}_SCRIPTED_AGENTS",
+    metavar="SECONDS",
+    help="Play scripted agents that ask for something every SECONDS on average (demo and load).",
+)
+def run(scripted_agents: float | None, **common: Any) -> None:
+    """Register if need be, then keep the link to the Hub until SIGTERM or Ctrl-C.
+
+    \b
+    First start:  safety-wrapper run --hub https://hub.letsbe.biz --state /var/lib/letsbe \\
+                    --registration-token-file /run/secrets/registration-token
+    Later:        safety-wrapper run --hub https://hub.letsbe.biz --state /var/lib/letsbe
+    """
+    _start(common, scripted_pace_seconds=scripted_agents)
+
+
+@main.command()
+@_common
+@click.option(
+    "--gateway",
+    default="ws://127.0.0.1:18789",
+    show_default=True,
+    envvar=f"{PREFIX}_GATEWAY",
+    metavar="URL",
+    help="The OpenClaw gateway's WebSocket.",
+)
+@click.option(
+    "--gateway-token",
+    envvar=f"{PREFIX}_GATEWAY_TOKEN",
+    metavar="TOKEN",
+    help="The gateway's token; prefer the variable or the file.",
+)
+@click.option(
+    "--gateway-token-file",
+    envvar=f"{PREFIX}_GATEWAY_TOKEN_FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="File that holds the gateway's token.",
+)
+@click.option(
+    "--tool-name",
+    default="exec",
+    show_default=True,
+    envvar=f"{PREFIX}_TOOL_NAME",
+    help="The tool's name, by which the configuration's tool table gives its class; an unknown one is red.",
+)
+def openclaw(
+    gateway: str, gateway_token: str | None, gateway_token_file: Path | None, tool_name: str, **common: Any
+) -> None:
+    """Run the wrapper and bridge an OpenClaw gateway: what the gateway asks, a person decides through the Hub."""
+    token = _secret(gateway_token, gateway_token_file, "--gateway-token")
+    try:
+        address = GatewayAddress(gateway)
+    except BadAddress as error:
+        raise click.UsageError(str(error)) from error
+    _start(
+        common,
+        companion=Bridge(address, token, tool_name=tool_name, randomness=SystemRandomness(), clock=SystemClock()).run,
+    )
+
+
+def _start(common: dict[str, Any], *, companion: Companion | None = None, **more: Any) -> None:
+    _configure_logs(common["log_format"])
+    try:
+        options = Options(
+            address=HubAddress(common["hub"], allow_plain=common["allow_plain_http"]),
+            state=common["state"],
+            registration_token=_secret(
+                common["registration_token"], common["registration_token_file"], "--registration-token"
+            ),
+            master_key=_secret(common["master_key"], common["master_key_file"], "--master-key"),
+            listen=_host_and_port(common["listen"]),
+            **more,
+        )
+    except BadAddress as error:
+        raise click.UsageError(str(error)) from error
+    try:
+        trio.run(run_process, options, companion, strict_exception_groups=True)
+    except* (CannotStart, StateFolderBusy, StateFolderUnusable, sqlite3.Error) as errors:
+        raise click.ClickException(_sentence(errors)) from None
+
+
+def _sentence(errors: BaseExceptionGroup[Exception]) -> str:
+    first: BaseException = errors
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    if isinstance(first, sqlite3.Error):
+        return f"the journal in the state folder cannot be used: {first}"
+    return str(first)
+
+
+def _secret(text: str | None, path: Path | None, option: str) -> Secret | None:
+    if path is not None:
+        if text:
+            raise click.UsageError(f"{option} and {option}-file exclude one another")
+        try:
+            text = path.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise click.UsageError(f"{option}-file {path} cannot be read: {error}") from error
+        if not text:
+            raise click.UsageError(f"{option}-file {path} is empty")
+    return Secret(text) if text else None
+
+
+def _host_and_port(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise click.UsageError(f"--listen must be HOST:PORT, not {text!r}")
+    return host.strip("[]"), int(port)
+
+
+def _configure_logs(log_format: str) -> None:
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
+    renderer: Any = structlog.processors.JSONRenderer() if log_format == "json" else structlog.dev.ConsoleRenderer()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *([structlog.processors.format_exc_info] if log_format == "json" else []),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+    )

@@ -1,0 +1,116 @@
+"""One Safety Wrapper as a process: state folder, registration, health, and the end when it is told to."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+import trio
+
+from wrapper.agents import Effects, run_scripted_agents, scripted_executors
+from wrapper.daemon import Fittings, Wrapper
+from wrapper.health import serve_health
+from wrapper.hub_address import HubAddress
+from wrapper.keyring import Keyring, Secret
+from wrapper.ports import SystemClock, SystemRandomness, new_id
+from wrapper.registration import RegistrationRefused, instance_id, register
+from wrapper.state_folder import StateFolder
+
+log = structlog.get_logger()
+
+#: What else runs beside the wrapper, such as a bridge; ends only when it is cancelled.
+Companion = Callable[[Wrapper], Awaitable[None]]
+
+
+class CannotStart(Exception):
+    """The process cannot do its work; the words say what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says.
+
+    Attributes:
+        scripted_pace_seconds: None: no scripted agents.
+    """
+
+    address: HubAddress
+    state: Path
+    registration_token: Secret | None
+    master_key: Secret | None
+    listen: tuple[str, int]
+    scripted_pace_seconds: float | None = None
+
+
+async def run_process(options: Options, companion: Companion | None = None) -> None:
+    """Run until SIGTERM or SIGINT.
+
+    Raises:
+        CannotStart, StateFolderBusy, StateFolderUnusable: with a sentence for the person who started it.
+    """
+    with StateFolder.lock(options.state) as folder:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_until_told, nursery.cancel_scope)
+            await _run(options, folder, companion, nursery)
+
+
+async def _until_told(scope: trio.CancelScope) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for number in signals:
+            log.info("wrapper.stopping", signal=signal.Signals(number).name)
+            scope.cancel()
+            return
+
+
+async def _run(options: Options, folder: StateFolder, companion: Companion | None, nursery: trio.Nursery) -> None:
+    version = importlib.metadata.version("letsbe-hub")
+    randomness, clock = SystemRandomness(), SystemClock()
+    running: list[Wrapper] = []
+
+    def status() -> dict[str, Any]:
+        if running:
+            return running[0].status()
+        return {"status": "registering", "safetyWrapper": {"version": version, "connected": False}, "openclaw": None}
+
+    host, port = options.listen
+    try:
+        port = await nursery.start(serve_health, host, port, status)
+    except OSError as error:
+        raise CannotStart(f"cannot listen on {host}:{port} for /health: {error.strerror or error}") from error
+    log.info("health.listening", host=host, port=port)
+    keyring = Keyring(folder, options.master_key)
+    instance = instance_id(folder, new_id(clock, randomness))
+    key = await _hub_key(options, keyring, instance)
+    effects = Effects(folder.path / "effects.log", clock)
+    pace = options.scripted_pace_seconds
+    fittings = Fittings(version=version, executors=scripted_executors(effects) if pace is not None else {})
+    async with Wrapper.open(options.address, key, journal_path=folder.journal, fittings=fittings) as wrapper:
+        running.append(wrapper)
+        log.info("wrapper.started", version=version, instance=instance)
+        if companion is not None:
+            await companion(wrapper)
+        elif pace is not None:
+            await run_scripted_agents(wrapper, effects, pace_seconds=pace, randomness=randomness)
+        else:
+            await trio.sleep_forever()
+
+
+async def _hub_key(options: Options, keyring: Keyring, instance: str) -> Secret:
+    """The key at hand, or a fresh one where a token is given that has not been spent yet."""
+    token = options.registration_token
+    if token is not None and not keyring.spent(token):
+        try:
+            await register(options.address, token, instance, keyring, randomness=SystemRandomness())
+        except RegistrationRefused as refusal:
+            if keyring.hub_key is None:
+                raise CannotStart(f"the Hub refused the registration token: {refusal}") from refusal
+            log.error("registration.refused", reason=str(refusal), using="the key at hand")
+    key = keyring.hub_key
+    if key is None:
+        raise CannotStart("not registered yet: give a registration token (--registration-token-file is safest)")
+    return key
