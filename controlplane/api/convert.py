@@ -123,16 +123,16 @@ def read_pairs(encoded: bytes) -> list[tuple[str, str]]:
     for part in parts:
         if part:
             name, _, value = part.partition(b"=")
-            pairs.append((_unquoted(name), _unquoted(value)))
+            told = name[:60].decode("ascii", "replace")
+            pairs.append((_unquoted(name, told), _unquoted(value, told)))
     return pairs
 
 
-def _unquoted(encoded: bytes) -> str:
+def _unquoted(encoded: bytes, told: str) -> str:
     try:
         return unquote_to_bytes(encoded.replace(b"+", b" ")).decode()
     except UnicodeDecodeError:
-        name = encoded[:60].decode("ascii", "replace")
-        raise ValidationError.of(name, "is not UTF-8") from None
+        raise ValidationError.of(told, "is not UTF-8") from None
 
 
 def nul_problems(value: Any, *, deepest: int) -> list[FieldProblem]:

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Annotated, Any, Final, Literal, NewType, Union, get_args, get_origin
 
 import msgspec
-from msgspec import NODEFAULT, Meta, UnsetType
+from msgspec import NODEFAULT, UnsetType
 
 from controlplane.api.wording import worded
 from protocol.faults import FieldProblem
@@ -84,9 +84,9 @@ class Inspector:
             keys = _Leaf(arguments[0], strict=False)
             return _DictLook(keys, self._plan(arguments[1]), _Leaf(_shell(wanted, dict[str, Any]), self._strict))
         if bare is datetime:
-            return _Leaf(Annotated[wanted, Meta(tz=True)], strict=True)
+            return _Leaf(wanted, strict=True, bounded=True)  # never a number of seconds, also not from text
         if bare in (int, float):
-            return _Leaf(wanted, self._strict, number=True)
+            return _Leaf(wanted, self._strict, bounded=True)
         return _Leaf(wanted, self._strict)
 
     def _plan_union(self, wanted: Any, alternatives: tuple[Any, ...]) -> Look:
@@ -139,12 +139,12 @@ def _anything(_value: Any, _path: str, _problems: Problems) -> None:
 class _Leaf:
     """A value msgspec judges as a whole."""
 
-    __slots__ = ("_number", "_strict", "_wanted", "_words")
+    __slots__ = ("_bounded", "_strict", "_wanted", "_words")
 
-    def __init__(self, wanted: Any, strict: bool, number: bool = False) -> None:
+    def __init__(self, wanted: Any, strict: bool, bounded: bool = False) -> None:
         self._wanted = wanted
         self._strict = strict
-        self._number = number
+        self._bounded = bounded
         self._words = _choices(wanted)
 
     def __call__(self, value: Any, path: str, problems: Problems) -> None:
@@ -154,12 +154,20 @@ class _Leaf:
             inner, message = worded(str(error), self._words)
             problems.add(".".join(part for part in (path, inner) if part), message)
             return
-        if self._number:
-            if isinstance(converted, float):
-                if not math.isfinite(converted):
-                    problems.add(path, "must be a finite number")
-            elif not SMALLEST_INTEGER <= converted <= LARGEST_INTEGER:
-                problems.add(path, f"must lie between {SMALLEST_INTEGER} and {LARGEST_INTEGER}")
+        if self._bounded:
+            _check_bounds(converted, path, problems)
+
+
+def _check_bounds(value: float | datetime, path: str, problems: Problems) -> None:
+    """What msgspec allows and nothing behind the border can hold."""
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            problems.add(path, "must be a time with its zone, as 2026-03-15T10:00:00Z")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            problems.add(path, "must be a finite number")
+    elif not SMALLEST_INTEGER <= value <= LARGEST_INTEGER:
+        problems.add(path, f"must lie between {SMALLEST_INTEGER} and {LARGEST_INTEGER}")
 
 
 def _choices(wanted: Any) -> tuple[str, ...]:
@@ -259,13 +267,18 @@ class _TaggedLook:
 
     def __init__(self, structs: list[_StructLook], whole: Look) -> None:
         self._by_tag = {struct.tag_value: struct for struct in structs}
-        self._tag_field = structs[0].tag_field
+        self._tag_field = structs[0].tag_field or "type"
         self._whole = whole
 
     def __call__(self, value: Any, path: str, problems: Problems) -> None:
-        tag = value.get(self._tag_field) if isinstance(value, dict) else None
+        if not isinstance(value, dict):
+            self._whole(value, path, problems)
+            return
+        tag = value.get(self._tag_field)
         look = self._by_tag.get(tag) if isinstance(tag, str | int) else None
         if look is not None:
             look(value, path, problems)
+        elif self._tag_field not in value:
+            problems.add(under(path, self._tag_field), "is required")
         else:
-            self._whole(value, path, problems)
+            problems.add(under(path, self._tag_field), f"must be one of {', '.join(map(str, self._by_tag))}")
