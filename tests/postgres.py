@@ -36,7 +36,7 @@ class PostgresServer:
     def create(self, *, template: str = TEMPLATE) -> str:
         """Make a database (migrated; `template="template0"`: empty) and return its name."""
         name = f"test_{next(self._numbers)}"
-        self.run(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        self.run(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')  # the quicker one here
         return name
 
     def drop(self, name: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeVar
 
@@ -42,7 +42,7 @@ class Bridge:
         self._loop_woken = False
         self._trio_woken = False
         self._loop = asyncio.new_event_loop()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     @classmethod
     @asynccontextmanager
@@ -76,9 +76,20 @@ class Bridge:
 
     def spawn(self, coroutine: Coroutine[Any, Any, T], ended: Callable[[outcome.Outcome[T]], object]) -> Cancellable:
         """Run a coroutine as a task; `ended` is called on the loop's thread once, whatever way it ended."""
-        task = self._loop.create_task(self._report(coroutine, ended))
+        task = self._loop.create_task(coroutine)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+
+        # As a callback, not around the coroutine: a task cancelled before its first step never enters that.
+        def report(task: asyncio.Task[T]) -> None:
+            self._tasks.discard(task)
+            if task.cancelled():
+                ended(outcome.Error(TaskCancelled()))
+            elif (error := task.exception()) is not None:
+                ended(outcome.Error(error))
+            else:
+                ended(outcome.Value(task.result()))
+
+        task.add_done_callback(report)
         return task
 
     def after(self, delay_seconds: float, call: Callable[[], object]) -> Cancellable:
@@ -92,22 +103,6 @@ class Bridge:
     def now(self) -> float:
         """Monotonic seconds of the loop."""
         return self._loop.time()
-
-    async def limited(self, awaitable: Awaitable[T], limit_seconds: float) -> T:
-        """Await on the loop with a time limit; raises TimeoutError beyond it."""
-        async with asyncio.timeout(limit_seconds):
-            return await awaitable
-
-    @staticmethod
-    async def _report(coroutine: Coroutine[Any, Any, T], ended: Callable[[outcome.Outcome[T]], object]) -> None:
-        result: outcome.Outcome[T]
-        try:
-            result = outcome.Value(await coroutine)
-        except asyncio.CancelledError:
-            result = outcome.Error(TaskCancelled())
-        except BaseException as error:  # noqa: BLE001 - carried to the asker, who raises it
-            result = outcome.Error(error)
-        ended(result)
 
     def _drain_inbox(self) -> None:
         # The flag falls first: whatever is appended from here on either is seen below or wakes again.

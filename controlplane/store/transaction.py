@@ -37,12 +37,12 @@ class Stage(Enum):
     ENDED = auto()
 
 
-class Lanes(Protocol):
-    """What a transaction needs of the Database that runs it; all on the database thread."""
+class Desk(Protocol):
+    """What a transaction needs of the desk that runs it; all on the database thread."""
 
     bridge: Bridge
 
-    def ended(self, transaction: Transaction[Any], *, reached: bool | None) -> None: ...
+    def note_end(self, transaction: Transaction[Any], *, reached: bool | None) -> None: ...
     def uniform(self, low: float, high: float) -> float: ...
 
 
@@ -50,7 +50,7 @@ class Transaction(Generic[T]):
     """One function shipped to the database thread, run inside one transaction.
 
     Args:
-        lanes: the Database.
+        desk: whom to tell the end.
         engine: with the isolation and access mode wanted.
         work: called with a Connection inside the transaction; may be called again after a lost connection
         or a
@@ -63,10 +63,10 @@ class Transaction(Generic[T]):
     __slots__ = (
         "cancelled",
         "deadline",
+        "desk",
         "done",
         "engine",
         "hard_timer",
-        "lanes",
         "reached",
         "stage",
         "task",
@@ -75,12 +75,12 @@ class Transaction(Generic[T]):
 
     def __init__(
         self,
-        lanes: Lanes,
+        desk: Desk,
         engine: AsyncEngine,
         work: Callable[[Connection], T],
         done: Callable[[outcome.Outcome[T]], object],
     ) -> None:
-        self.lanes = lanes
+        self.desk = desk
         self.engine = engine
         self.work = work
         self.done = done
@@ -94,7 +94,7 @@ class Transaction(Generic[T]):
     def begin(self) -> None:
         """Leave the queue and run."""
         self.stage = Stage.CONNECTING
-        self.task = self.lanes.bridge.spawn(self._run(), self.end)
+        self.task = self.desk.bridge.spawn(self._run(), self.end)
 
     def cancel(self) -> None:
         """Cancel, softly where a connection would be lost by force; a commit under way is left to end."""
@@ -104,7 +104,7 @@ class Transaction(Generic[T]):
         elif self.stage is Stage.CONNECTING:
             self._force()
         elif self.stage is Stage.WORKING:
-            self.hard_timer = self.lanes.bridge.after(GRACE_SECONDS, self._force)
+            self.hard_timer = self.desk.bridge.after(GRACE_SECONDS, self._force)
 
     def end(self, result: outcome.Outcome[T]) -> None:
         """Report the result; only the first report counts."""
@@ -113,9 +113,9 @@ class Transaction(Generic[T]):
         self.stage = Stage.ENDED
         if self.hard_timer is not None:
             self.hard_timer.cancel()
-        self.lanes.ended(self, reached=self.reached)
+        self.desk.note_end(self, reached=self.reached)
         done = self.done
-        self.lanes.bridge.answer(lambda: done(result))
+        self.desk.bridge.answer(lambda: done(result))
 
     def _force(self) -> None:
         if self.stage in (Stage.CONNECTING, Stage.WORKING) and self.task is not None:
@@ -150,7 +150,7 @@ class Transaction(Generic[T]):
                     raise border.translate(error, committing=committing) from error
             self.stage = Stage.CONNECTING
             if conflicts:
-                await self.lanes.bridge.rest(self.lanes.uniform(0.0, 0.005 * 4**conflicts))
+                await self.desk.bridge.rest(self.desk.uniform(0.0, 0.005 * 4**conflicts))
 
     async def _attempt(self) -> T:
         connection = await self.engine.connect()
@@ -175,7 +175,7 @@ class Transaction(Generic[T]):
 def listen(engine: AsyncEngine) -> None:
     """Teach an engine the soft cancel, and to throw away connections that will not serve again."""
     event.listen(engine.sync_engine, "before_cursor_execute", _stop_if_cancelled)
-    event.listen(engine.sync_engine, "handle_error", _drop_finished_sessions)
+    event.listen(engine.sync_engine, "handle_error", _judge_connection)
     event.listen(engine.sync_engine.pool, "checkout", _refuse_closed)
 
 
@@ -187,10 +187,14 @@ def _stop_if_cancelled(
         raise SoftCancel
 
 
-def _drop_finished_sessions(context: Any) -> None:
-    # Asyncpg raises before it has seen the socket close; SQLAlchemy would hand the dead connection to the
-    # next caller.
-    if border.session_is_over(context.original_exception):
+def _judge_connection(context: Any) -> None:
+    error = context.original_exception
+    if isinstance(error, SoftCancel):
+        # SQLAlchemy takes every BaseException for one that left the driver in the middle of something. This one was
+        # raised before the statement was sent.
+        context.is_disconnect = False
+    elif border.session_is_over(error):
+        # Asyncpg raises before it has seen the socket close; the dead connection would go to the next caller.
         context.is_disconnect = True
 
 
