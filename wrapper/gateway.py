@@ -203,7 +203,7 @@ class Gateway:
                 waiting.close()
 
     async def _watch(self) -> None:
-        """The library's own pings end a dead connection; whether the gateway behind a live one hangs, a request tells."""
+        """The library's own pings end a dead connection; whether the gateway behind a live one hangs, we ask."""
         while True:
             await trio.sleep(SILENT_TICKS * self.hello.policy.tick_interval_ms / 1000)
             try:
