@@ -11,11 +11,12 @@ import msgspec
 
 from actors.people import Author, Scope
 from actors.tenant.changes import AgentChange
-from protocol.objects import AgentConfig, CommandApproval, HeartbeatBody, RemoteCommand
+from protocol.ids import ServerId
+from protocol.objects import AgentConfig, CommandApproval, HeartbeatBody, Order, RemoteCommand
 from protocol.tenant import Hello, TenantMessage
-from protocol.words import ApprovalAction
+from protocol.words import ApprovalAction, AutomationMode, OrderStatus
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 class Link(Protocol):
@@ -32,10 +33,10 @@ class Link(Protocol):
     def close(self, code: int, reason: str = "") -> None: ...
 
 
-class Outcome(Protocol[T]):
+class Outcome(Protocol[T_co]):
     """What became of something handed to the book without waiting."""
 
-    def unwrap(self) -> T:
+    def unwrap(self) -> T_co:
         """The value, or the exception raised here."""
 
 
@@ -96,6 +97,17 @@ class Expired(msgspec.Struct):
     next_due: datetime | None
 
 
+class Registered(msgspec.Struct):
+    """A wrapper that comes with a registration token, and the key it shall have."""
+
+    token: str
+    instance_id: str | None
+    wrapper_url: str | None
+    key_prefix: str
+    key_hash: bytes
+    sealed_key: bytes
+
+
 class Progress(msgspec.Struct):
     """How far a tenant's promises have come; merged by the highest."""
 
@@ -138,9 +150,7 @@ class TenantBook(Protocol):
 
     async def load(self, order_id: UUID) -> TenantState: ...
 
-    async def attach(
-        self, order_id: UUID, hello: Hello, *, session_id: str, heartbeat_seconds: int, at: datetime
-    ) -> Attached:
+    async def attach(self, order_id: UUID, hello: Hello, *, session_id: str, at: datetime) -> Attached:
         """Take the session by compare-and-set on the epoch, and offer the configuration if the wrapper's is old.
 
         Raises:
@@ -186,20 +196,43 @@ class TenantBook(Protocol):
         self, order_id: UUID, change: AgentChange, *, author: Author, scope: Scope, at: datetime
     ) -> AgentsChanged: ...
 
+    async def register(self, order_id: UUID, registration: Registered, *, author: Author, at: datetime) -> ServerId:
+        """Trade a registration token for a key.
+
+        Raises:
+            Unauthorized: the token is unknown, expired, withdrawn or used.
+        """
+
     async def revoke_key(self, order_id: UUID, *, author: Author, at: datetime) -> None: ...
 
     async def take_now(self, incoming: Incoming) -> Taken:
         """As `take`, for one who waits."""
 
-    def detach(self, order_id: UUID, epoch: int, at: datetime) -> None: ...
+    def detach(self, order_id: UUID, epoch: int) -> None: ...
 
     def progress(self, progress: Progress) -> None: ...
 
     def beat(self, beat: Beat) -> None: ...
 
-    def take(self, incoming: Incoming, done: Callable[[Outcome[Taken]], None]) -> None:
+    def take(self, incoming: Incoming, done: Callable[[Outcome[Taken]], object]) -> None:
         """Group-committed; `done` is called once, after the commit.
 
         Raises:
             Overloaded: too much is waiting.
         """
+
+
+class OrderBook(Protocol):
+    """An order's durable side. Each method is one committed transaction."""
+
+    async def load(self, order_id: UUID) -> Order:
+        """Raises NotFound."""
+
+    async def change_automation(
+        self, order_id: UUID, mode: AutomationMode, *, author: Author, at: datetime
+    ) -> Order: ...
+
+    async def move(
+        self, order_id: UUID, expected: OrderStatus, to: OrderStatus, *, author: Author, at: datetime
+    ) -> Order:
+        """Raises Conflict when the order is no longer `expected`."""

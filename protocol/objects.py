@@ -240,7 +240,7 @@ class UsageBucket(Spoken):
 
     agent_id: str
     model: str
-    bucket_hour: datetime
+    bucket_hour: Annotated[datetime, Meta(tz=True)]
     tokens_input: Annotated[int, Meta(ge=0)] = 0
     tokens_output: Annotated[int, Meta(ge=0)] = 0
     tokens_cache_read: Annotated[int, Meta(ge=0)] = 0

@@ -28,6 +28,8 @@ MessageId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0
 Short = Annotated[str, Meta(max_length=200)]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Long = Annotated[str, Meta(max_length=200_000)]
+#: A moment with its UTC offset.
+Moment = Annotated[datetime, Meta(tz=True)]
 Seq = Annotated[int, Meta(ge=0, le=2**62)]
 
 
@@ -174,8 +176,8 @@ class CommandResult(Message, tag="commandResult"):
     command_id: Name
     status: CommandResultStatus
     output: Long | None = None
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
+    started_at: Moment | None = None
+    finished_at: Moment | None = None
 
 
 class ApprovalRequest(Message, tag="approvalRequest"):
@@ -212,8 +214,8 @@ class Usage(Message, tag="usage"):
 
 class BackupStatus(Message, tag="backupStatus"):
     status: BackupOutcome
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
+    started_at: Moment | None = None
+    finished_at: Moment | None = None
     size_bytes: Annotated[int, Meta(ge=0, le=2**62)] | None = None
     detail: Long | None = None
 
@@ -222,7 +224,7 @@ class Activity(Message, tag="activity"):
     agent_id: Name
     kind: Name
     summary: Annotated[str, Meta(max_length=10_000)]
-    at: datetime | None = None
+    at: Moment | None = None
     data: msgspec.Raw | None = None
 
 
@@ -230,7 +232,7 @@ class ImageUpdate(Message, tag="imageUpdate"):
     image: Name
     status: Name
     digest: Short | None = None
-    created: datetime | None = None
+    created: Moment | None = None
 
 
 class Reply(Frame, tag="reply"):

@@ -22,6 +22,7 @@ from actors.tenant.messages import (
     IssueCommand,
     MessageTaken,
     PresenceDue,
+    Register,
     RevokeKey,
     SettleApproval,
     SomethingDue,
@@ -31,7 +32,7 @@ from actors.tenant.messages import (
 from actors.tenant.presence import OFFLINE_AFTER_HEARTBEATS
 from actors.tenant.requests import refusal_of
 from protocol.faults import Conflict, Fault, Overloaded, Unauthorized, ValidationError
-from protocol.ids import OrderId, parse_id
+from protocol.ids import OrderId, ServerId, parse_id
 from protocol.objects import CommandApproval, RemoteCommand
 from protocol.session import HubSession, ProtocolBroken, Verdict
 from protocol.tenant import (
@@ -134,11 +135,13 @@ class TenantActor(Actor):
             case FrameArrived(link, frame):
                 return self._frame(link, frame)
             case MessageTaken():
-                return self._answer(message)
+                self._answer(message)
+                return None
             case Attach(link, hello):
                 return self._attach(link, hello)
             case Detached(link, code):
-                return self._detach(link, code)
+                self._detach(link, code)
+                return None
             case SettleApproval():
                 return self._settle(message)
             case IssueCommand():
@@ -149,12 +152,15 @@ class TenantActor(Actor):
                 return self._change_agents(message)
             case TakeMessage():
                 return self._take(message)
+            case Register():
+                return self._register(message)
             case RevokeKey():
                 return self._revoke(message)
             case SomethingDue():
                 return self._expire()
             case PresenceDue(epoch):
-                return self._watch_presence(epoch)
+                self._watch_presence(epoch)
+                return None
             case Wake():
                 return None
         raise TypeError(f"a tenant has no answer to {type(message).__name__}")
@@ -167,13 +173,7 @@ class TenantActor(Actor):
             return
         now = self._clock.now()
         try:
-            attached = await self._book.attach(
-                self._order,
-                hello,
-                session_id=str(self._ids.uuid7()),
-                heartbeat_seconds=self._heartbeat_seconds,
-                at=now,
-            )
+            attached = await self._book.attach(self._order, hello, session_id=str(self._ids.uuid7()), at=now)
         except Unauthorized as fault:
             link.close(CloseCode.KEY_REVOKED, fault.message)
             return
@@ -187,7 +187,7 @@ class TenantActor(Actor):
         self._replace_older(hello)
         self._issued = max(self._issued, attached.issued_seq)
         if not link.open:
-            self._book.detach(self._order, attached.epoch, now)
+            self._book.detach(self._order, attached.epoch)
             return
         self._live = self._begin(link, hello, attached)
         await self._pump()
@@ -233,7 +233,7 @@ class TenantActor(Actor):
         if live is None or live.link is not link:
             return
         self._live = None
-        self._book.detach(self._order, live.epoch, self._clock.now())
+        self._book.detach(self._order, live.epoch)
         log.info("tenant.disconnected", order=self._name, epoch=live.epoch, code=code)
 
     def _watch_presence(self, epoch: int) -> None:
@@ -252,6 +252,8 @@ class TenantActor(Actor):
     def _frame(self, link: Link, frame: object) -> object:
         live = self._live
         if live is None or live.link is not link:
+            # Nobody's session: this actor was rebuilt since, so the wrapper shall say hello again.
+            link.close(CloseCode.RESTARTING, "the session is gone; reconnect")
             return None
         live.heard_at = self._clock.monotonic()
         match frame:
@@ -303,9 +305,12 @@ class TenantActor(Actor):
         live = self._live
         try:
             taken = message.outcome.unwrap()
-        except Overloaded as fault:
+        except Exception as error:
+            # Not committed, so not lost either: the wrapper keeps it and sends it again later.
+            if not isinstance(error, Overloaded):
+                log.exception("tenant.message_failed", order=self._name, message=message.message_id)
             if live is not None and live.link is message.link:
-                self._refuse(live, message.message_id, fault)
+                self._refuse(live, message.message_id, Overloaded("the message could not be stored; send it again"))
             return
         self._remember(taken)
         if live is None or live.link is not message.link:
@@ -411,6 +416,14 @@ class TenantActor(Actor):
         taken = await self._book.take_now(Incoming(self._order, message.message, self._clock.now()))
         self._remember(taken)
         return taken
+
+    async def _register(self, message: Register) -> ServerId:
+        server_id = await self._book.register(
+            self._order, message.registration, author=message.author, at=self._clock.now()
+        )
+        if self._live is not None:
+            self._live.link.close(CloseCode.KEY_REVOKED, "the server was registered anew")
+        return server_id
 
     async def _revoke(self, message: RevokeKey) -> None:
         await self._book.revoke_key(self._order, author=message.author, at=self._clock.now())

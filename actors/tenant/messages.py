@@ -8,9 +8,10 @@ from typing import Any
 from uuid import UUID
 
 from actors.people import Author, Scope
-from actors.ports import AgentsChanged, Link, Outcome, Taken
+from actors.ports import AgentsChanged, Link, Outcome, Registered, Taken
 from actors.runtime.message import Message
 from actors.tenant.changes import AgentChange
+from protocol.ids import ServerId
 from protocol.objects import CommandApproval, RemoteCommand
 from protocol.tenant import FromTenant, Hello, TenantMessage
 from protocol.words import ApprovalAction
@@ -64,6 +65,14 @@ class TakeMessage(Message[Taken]):
     """A wrapper's message that came over HTTP."""
 
     message: TenantMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Register(Message[ServerId]):
+    """Trade a registration token for a key; a socket that lives on the former key is closed."""
+
+    registration: Registered
+    author: Author
 
 
 @dataclass(frozen=True, slots=True)

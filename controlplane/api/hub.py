@@ -6,13 +6,23 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from actors.root import order_of, tenant_of
 from actors.runtime.ports import Clock, Ids, Randomness
+from actors.runtime.ref import Ref
+from actors.runtime.system import ActorSystem
 from controlplane.api.limits import Limits
 from controlplane.api.metrics import Metrics
 from controlplane.services.accounts import AccountService
+from controlplane.services.sealing import Sealer
 from controlplane.services.sessions import SessionService
+from controlplane.store.agents import AgentStore
+from controlplane.store.approvals import ApprovalStore
+from controlplane.store.commands import CommandStore
 from controlplane.store.customers import CustomerStore
 from controlplane.store.orders import OrderStore
+from controlplane.store.polling import PollingStore
+from controlplane.store.servers import ServerStore
+from protocol.ids import OrderId
 
 #: Says what is not ready, in words for an operator, or None when all is well.
 ReadinessCheck = Callable[[], Awaitable[str | None]]
@@ -52,6 +62,13 @@ class Hub:
     sessions: SessionService = field(default_factory=_not_wired)
     customers: CustomerStore = field(default_factory=_not_wired)
     orders: OrderStore = field(default_factory=_not_wired)
+    approvals: ApprovalStore = field(default_factory=_not_wired)
+    commands: CommandStore = field(default_factory=_not_wired)
+    servers: ServerStore = field(default_factory=_not_wired)
+    polling: PollingStore = field(default_factory=_not_wired)
+    agents: AgentStore = field(default_factory=_not_wired)
+    sealer: Sealer = field(default_factory=_not_wired)
+    system: ActorSystem = field(default_factory=_not_wired)
     csrf_secret: bytes = field(default_factory=_not_wired, repr=False)
     public_url: str = "http://127.0.0.1:8000"
     allowed_origins: Sequence[str] = ()
@@ -59,6 +76,14 @@ class Hub:
     readiness: Sequence[ReadinessCheck] = ()
     draining: bool = False
     request_deadline_seconds: float = 30.0
+
+    def tenant(self, order_id: OrderId) -> Ref:
+        """The address of an order's tenant."""
+        return tenant_of(self.system, order_id)
+
+    def order(self, order_id: OrderId) -> Ref:
+        """The address of an order."""
+        return order_of(self.system, order_id)
 
     @property
     def secure(self) -> bool:

@@ -25,6 +25,11 @@ _VOID = text(
     " AND (CAST(:reference AS uuid) IS NULL OR d.reference = :reference) AND d.seq < :below RETURNING d.seq"
 )
 
+_VOID_NUMBERED = text(
+    "UPDATE deliveries SET voided_at = :at WHERE order_id = :o AND seq = ANY(CAST(:seqs AS bigint[]))"
+    " AND voided_at IS NULL"
+)
+
 _PAGE = text(
     "SELECT seq, kind, reference, frame, voided_at IS NOT NULL AS void FROM deliveries"
     " WHERE order_id = :o AND seq > :after ORDER BY seq LIMIT :limit"
@@ -85,6 +90,11 @@ def withdraw(
     """
     values = {"o": order_id, "kind": kind, "reference": reference, "below": below, "at": at}
     return sorted(connection.execute(_VOID, values).scalars())
+
+
+def withdraw_numbered(connection: Connection, *, order_id: UUID, seqs: list[int], at: datetime) -> None:
+    """Turn the promises of these numbers into `void`."""
+    connection.execute(_VOID_NUMBERED, {"o": order_id, "seqs": seqs, "at": at})
 
 
 def page(connection: Connection, *, order_id: UUID, after: int, limit: int, limit_bytes: int) -> list[Delivery]:

@@ -154,9 +154,7 @@ remote_commands = Table(
     metadata,
     Column("id", Uuid, primary_key=True),
     Column("order_id", Uuid, ForeignKey("orders.id", ondelete="RESTRICT"), nullable=False),
-    Column(
-        "server_id", Uuid, ForeignKey("server_connections.id", ondelete="RESTRICT"), nullable=False
-    ),
+    Column("server_id", Uuid, ForeignKey("server_connections.id", ondelete="RESTRICT"), nullable=False),
     Column("seq", BigInteger, nullable=False),
     Column("type", Text, nullable=False),
     Column("payload", Text, nullable=False),

@@ -1,0 +1,42 @@
+"""Every router of the Hub, in the order in which the documentation shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from controlplane.api.account import pages, session, setup, sign_in
+from controlplane.api.admin import agents as admin_agents
+from controlplane.api.admin import approvals as admin_approvals
+from controlplane.api.admin import automation, customers, orders, registration_tokens, servers
+from controlplane.api.customer import agents as customer_agents
+from controlplane.api.customer import approvals as customer_approvals
+from controlplane.api.probes import probe_router
+from controlplane.api.router import Router
+from controlplane.api.tenant import approvals as tenant_approvals
+from controlplane.api.tenant import config, heartbeat, registration, reports
+
+_MODULES = (
+    setup,
+    sign_in,
+    session,
+    pages,
+    customers,
+    orders,
+    automation,
+    registration_tokens,
+    servers,
+    admin_agents,
+    admin_approvals,
+    customer_agents,
+    customer_approvals,
+    registration,
+    heartbeat,
+    config,
+    tenant_approvals,
+    reports,
+)
+
+
+def routers() -> Sequence[Router]:
+    """The routers to mount."""
+    return [*(module.routes for module in _MODULES), probe_router()]

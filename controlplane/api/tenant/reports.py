@@ -1,0 +1,104 @@
+"""What wrappers report over HTTP: usage, backups, results of commands (specification section 6)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from actors.tenant.messages import TakeMessage
+from controlplane.api.call import Call
+from controlplane.api.guards_tenant import Tenant, TenantCaller
+from controlplane.api.router import Router
+from protocol.faults import FAULTS, NotFound
+from protocol.ids import CommandId
+from protocol.objects import UsageBucket
+from protocol.tenant import BackupStatus, CommandResult, Long, MessageId, Moment, TenantMessage, Usage
+from protocol.words import BackupOutcome, CommandResultStatus
+
+routes = Router("/api/v1/tenant", guard=Tenant(), tag="Tenant", forgive_unknown=True)
+
+
+class UsageReport(msgspec.Struct, rename="camel"):
+    """Usage buckets; a bucket sent again changes nothing, one with a higher revision replaces."""
+
+    buckets: Annotated[list[UsageBucket], Meta(min_length=1, max_length=5000)]
+    id: MessageId | UnsetType = UNSET
+
+
+class BackupReport(msgspec.Struct, rename="camel"):
+    """How one backup went."""
+
+    status: BackupOutcome
+    id: MessageId | UnsetType = UNSET
+    started_at: Moment | None = None
+    finished_at: Moment | None = None
+    size_bytes: Annotated[int, Meta(ge=0, le=2**62)] | None = None
+    detail: Long | None = None
+
+
+class Result(msgspec.Struct, rename="camel"):
+    """What became of a command."""
+
+    status: CommandResultStatus
+    id: MessageId | UnsetType = UNSET
+    output: Long | None = None
+    started_at: Moment | None = None
+    finished_at: Moment | None = None
+
+
+class Receipt(msgspec.Struct, rename="camel"):
+    """The report is committed under this id."""
+
+    id: str
+    accepted: bool
+
+
+@routes.post("/usage")
+async def usage(call: Call[TenantCaller], body: UsageReport) -> Receipt:
+    """Report token usage buckets."""
+    return await _take(call, Usage(id=_id(call, body.id), buckets=body.buckets))
+
+
+@routes.post("/backup-status")
+async def backup_status(call: Call[TenantCaller], body: BackupReport) -> Receipt:
+    """Report how a backup went."""
+    return await _take(
+        call,
+        BackupStatus(
+            id=_id(call, body.id),
+            status=body.status,
+            started_at=body.started_at,
+            finished_at=body.finished_at,
+            size_bytes=body.size_bytes,
+            detail=body.detail,
+        ),
+    )
+
+
+@routes.post("/commands/{command_id}/result", raises=(NotFound,))
+async def result(call: Call[TenantCaller], command_id: CommandId, body: Result) -> Receipt:
+    """Report what became of a command."""
+    return await _take(
+        call,
+        CommandResult(
+            id=_id(call, body.id),
+            command_id=command_id,
+            status=body.status,
+            output=body.output,
+            started_at=body.started_at,
+            finished_at=body.finished_at,
+        ),
+    )
+
+
+async def _take(call: Call[TenantCaller], message: TenantMessage) -> Receipt:
+    taken = await call.hub.tenant(call.caller.order_id).ask(TakeMessage(message))
+    if taken.code is not None:
+        raise FAULTS[taken.code](taken.reason)
+    return Receipt(message.id, accepted=True)
+
+
+def _id(call: Call[TenantCaller], given: str | UnsetType) -> str:
+    return str(call.hub.ids.uuid7()) if isinstance(given, UnsetType) else given

@@ -1,0 +1,78 @@
+"""Group-committed hot paths: how far promises have come, and the latest heartbeat of each tenant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from sqlalchemy import Connection, text
+
+from actors.ports import Beat, Progress
+
+_ACKNOWLEDGE = text("""
+    UPDATE server_connections s SET acked_seq = LEAST(u.acked, s.issued_seq), last_seen_at = u.at
+    FROM unnest(CAST(:orders AS uuid[]), CAST(:acked AS bigint[]), CAST(:times AS timestamptz[])) AS u (id, acked, at)
+    WHERE s.order_id = u.id AND s.acked_seq < u.acked""")
+
+# The partial index on undelivered commands makes this touch only what still waits.
+_COMMANDS = text("""
+    UPDATE remote_commands c
+    SET status = CASE WHEN c.seq <= u.acked THEN 'ACKNOWLEDGED' ELSE 'SENT' END,
+        sent_at = coalesce(c.sent_at, u.at),
+        acknowledged_at = CASE WHEN c.seq <= u.acked THEN u.at END
+    FROM unnest(CAST(:orders AS uuid[]), CAST(:sent AS bigint[]), CAST(:acked AS bigint[]),
+                CAST(:times AS timestamptz[])) AS u (id, sent, acked, at)
+    WHERE c.order_id = u.id AND c.status IN ('QUEUED', 'SENT') AND c.seq <= u.sent
+      AND (c.status = 'QUEUED' OR c.seq <= u.acked)""")
+
+_BEATS = text("""
+    UPDATE server_connections s
+    SET last_seen_at = GREATEST(s.last_seen_at, u.at), heartbeat = u.body,
+        wrapper_version = coalesce(u.wrapper, s.wrapper_version),
+        openclaw_version = coalesce(u.openclaw, s.openclaw_version)
+    FROM unnest(CAST(:orders AS uuid[]), CAST(:times AS timestamptz[]), CAST(:bodies AS text[]),
+                CAST(:wrappers AS text[]), CAST(:openclaws AS text[])) AS u (id, at, body, wrapper, openclaw)
+    WHERE s.order_id = u.id""")
+
+
+def advance(connection: Connection, batch: Sequence[Progress]) -> list[None]:
+    """Write how far each tenant's promises have come; one entry an order, sorted by it."""
+    values = {
+        "orders": [progress.order_id for progress in batch],
+        "sent": [progress.sent_seq for progress in batch],
+        "acked": [progress.acked_seq for progress in batch],
+        "times": [progress.at for progress in batch],
+    }
+    connection.execute(_ACKNOWLEDGE, {name: values[name] for name in ("orders", "acked", "times")})
+    connection.execute(_COMMANDS, values)
+    return [None] * len(batch)
+
+
+def further(first: Progress, second: Progress) -> Progress:
+    """Two marks of one tenant as one: the highest of each."""
+    return Progress(
+        first.order_id,
+        max(first.sent_seq, second.sent_seq),
+        max(first.acked_seq, second.acked_seq),
+        max(first.at, second.at),
+    )
+
+
+def beat(connection: Connection, batch: Sequence[Beat]) -> list[None]:
+    """Write the latest heartbeat of each tenant; one entry an order, sorted by it."""
+    connection.execute(
+        _BEATS,
+        {
+            "orders": [heard.order_id for heard in batch],
+            "times": [heard.at for heard in batch],
+            "bodies": [msgspec.json.encode(heard.body).decode() for heard in batch],
+            "wrappers": [heard.body.safety_wrapper_version for heard in batch],
+            "openclaws": [heard.body.openclaw_version for heard in batch],
+        },
+    )
+    return [None] * len(batch)
+
+
+def latest(first: Beat, second: Beat) -> Beat:
+    """Of two heartbeats the later one; only the latest counts."""
+    return second if second.at >= first.at else first

@@ -1,0 +1,135 @@
+"""What wrappers report: usage buckets, backups, activity, image updates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from actors.runtime.ports import Ids
+from protocol.faults import FieldProblem, ValidationError
+from protocol.objects import UsageBucket
+from protocol.tenant import Activity, BackupStatus, ImageUpdate
+
+#: How far ahead of the Hub's clock a usage hour may lie.
+CLOCK_AHEAD = timedelta(hours=1)
+
+# A higher revision replaces, an equal or lower one changes nothing.
+_USAGE = text("""
+    INSERT INTO token_usage_buckets (id, order_id, agent_id, model, bucket_hour, revision, tokens_input, tokens_output,
+        tokens_cache_read, tokens_cache_write, web_search_count, web_fetch_count, cost_cents, reported_at)
+    SELECT u.id, :order_id, u.agent_id, u.model, u.bucket_hour, u.revision, u.tokens_input, u.tokens_output,
+        u.tokens_cache_read, u.tokens_cache_write, u.web_search_count, u.web_fetch_count, u.cost_cents, :at
+    FROM unnest(CAST(:id AS uuid[]), CAST(:agent_id AS text[]), CAST(:model AS text[]),
+        CAST(:bucket_hour AS timestamptz[]), CAST(:revision AS integer[]), CAST(:tokens_input AS bigint[]),
+        CAST(:tokens_output AS bigint[]), CAST(:tokens_cache_read AS bigint[]), CAST(:tokens_cache_write AS bigint[]),
+        CAST(:web_search_count AS bigint[]), CAST(:web_fetch_count AS bigint[]), CAST(:cost_cents AS bigint[]))
+      AS u (id, agent_id, model, bucket_hour, revision, tokens_input, tokens_output, tokens_cache_read,
+        tokens_cache_write, web_search_count, web_fetch_count, cost_cents)
+    ON CONFLICT (order_id, agent_id, model, bucket_hour) DO UPDATE SET revision = excluded.revision,
+        tokens_input = excluded.tokens_input, tokens_output = excluded.tokens_output,
+        tokens_cache_read = excluded.tokens_cache_read, tokens_cache_write = excluded.tokens_cache_write,
+        web_search_count = excluded.web_search_count, web_fetch_count = excluded.web_fetch_count,
+        cost_cents = excluded.cost_cents, reported_at = excluded.reported_at
+    WHERE token_usage_buckets.revision < excluded.revision""")
+
+_BACKUP = text("""
+    INSERT INTO backup_reports (id, order_id, status, started_at, finished_at, size_bytes, detail, reported_at)
+    VALUES (:id, :order_id, :status, :started_at, :finished_at, :size_bytes, :detail, :at)""")
+
+_ACTIVITY = text("""
+    INSERT INTO activities (id, order_id, agent_id, kind, summary, at, data)
+    VALUES (:id, :order_id, :agent_id, :kind, :summary, :at, :data)""")
+
+_IMAGE = text("""
+    INSERT INTO image_updates (id, order_id, image, status, digest, created, reported_at)
+    VALUES (:id, :order_id, :image, :status, :digest, :created, :at)""")
+
+
+def check_usage(buckets: Sequence[UsageBucket], *, at: datetime) -> list[FieldProblem]:
+    """What is wrong with buckets beyond their types: hours that are not whole or lie in the future, too big counts."""
+    problems = []
+    for position, bucket in enumerate(buckets):
+        path = f"buckets.{position}"
+        hour = bucket.bucket_hour
+        if hour.tzinfo is None or hour.minute or hour.second or hour.microsecond:
+            problems.append(FieldProblem(f"{path}.bucketHour", "must be a whole hour with a UTC offset"))
+        elif hour > at + CLOCK_AHEAD:
+            problems.append(FieldProblem(f"{path}.bucketHour", "must not lie in the future"))
+        if not bucket.agent_id or not bucket.model:
+            problems.append(FieldProblem(f"{path}.agentId", "agentId and model must not be empty"))
+        if bucket.revision >= 2**31:
+            problems.append(FieldProblem(f"{path}.revision", "must be below 2^31"))
+    return problems
+
+
+def write_usage(
+    connection: Connection, order_id: UUID, buckets: Sequence[UsageBucket], *, at: datetime, ids: Ids
+) -> None:
+    """Write buckets; of one hour given twice in a report the highest revision counts, of equals the last.
+
+    Raises:
+        ValidationError: as `check_usage` says; nothing of the report is written.
+    """
+    problems = check_usage(buckets, at=at)
+    if problems:
+        raise ValidationError(details=problems)
+    chosen: dict[tuple[str, str, datetime], UsageBucket] = {}
+    for bucket in buckets:
+        key = (bucket.agent_id, bucket.model, bucket.bucket_hour)
+        if key not in chosen or bucket.revision >= chosen[key].revision:
+            chosen[key] = bucket
+    rows = [chosen[key] for key in sorted(chosen)]
+    values: dict[str, object] = {name: [getattr(row, name) for row in rows] for name in UsageBucket.__struct_fields__}
+    connection.execute(_USAGE, {**values, "id": [ids.uuid7() for _ in rows], "order_id": order_id, "at": at})
+
+
+def write_backup(connection: Connection, order_id: UUID, report: BackupStatus, *, at: datetime, ids: Ids) -> None:
+    """Write one backup's report."""
+    connection.execute(
+        _BACKUP,
+        {
+            "id": ids.uuid7(),
+            "order_id": order_id,
+            "status": report.status.value,
+            "started_at": report.started_at,
+            "finished_at": report.finished_at,
+            "size_bytes": report.size_bytes,
+            "detail": report.detail,
+            "at": at,
+        },
+    )
+
+
+def write_activity(connection: Connection, order_id: UUID, activity: Activity, *, at: datetime, ids: Ids) -> None:
+    """Write one line of an agent's activity; where the wrapper gives no time, its arrival."""
+    connection.execute(
+        _ACTIVITY,
+        {
+            "id": ids.uuid7(),
+            "order_id": order_id,
+            "agent_id": activity.agent_id,
+            "kind": activity.kind,
+            "summary": activity.summary,
+            "at": activity.at or at,
+            "data": None if activity.data is None else bytes(activity.data).decode(),
+        },
+    )
+
+
+def write_image_update(connection: Connection, order_id: UUID, update: ImageUpdate, *, at: datetime, ids: Ids) -> None:
+    """Write one image that a tenant could update to."""
+    connection.execute(
+        _IMAGE,
+        {
+            "id": ids.uuid7(),
+            "order_id": order_id,
+            "image": update.image,
+            "status": update.status,
+            "digest": update.digest,
+            "created": update.created,
+            "at": at,
+        },
+    )

@@ -1,0 +1,280 @@
+"""The tenant's book on PostgreSQL: what a tenant's actor must not lose, each method one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import outcome
+import structlog
+from sqlalchemy import Connection, text
+
+from actors.people import Author, Scope
+from actors.ports import (
+    AgentsChanged,
+    Attached,
+    Beat,
+    Delivery,
+    Expired,
+    Incoming,
+    Issued,
+    Outcome,
+    Progress,
+    Registered,
+    Settled,
+    Taken,
+    TenantState,
+)
+from actors.runtime.ports import Ids
+from actors.tenant.changes import AgentChange
+from controlplane.store import approvals, audit, commands, configuration, outbox, progress, servers
+from controlplane.store.database import Database
+from controlplane.store.group import GroupWriter
+from controlplane.store.inbox import Inbox
+from protocol.faults import Conflict, Overloaded, Unauthorized
+from protocol.ids import ServerId, format_id
+from protocol.objects import RemoteCommand
+from protocol.tenant import Hello
+from protocol.words import ApprovalAction
+
+log = structlog.get_logger()
+
+_LOAD = text("SELECT issued_seq, acked_seq, key_revoked_at FROM server_connections WHERE order_id = :order_id")
+
+_NEXT_DUE = text("""
+    SELECT least(
+        (SELECT min(expires_at) FROM command_approvals WHERE order_id = :order_id AND status = 'PENDING'),
+        (SELECT min(expires_at) FROM remote_commands WHERE order_id = :order_id AND status IN ('QUEUED', 'SENT')))""")
+
+_DUE = text("""
+    SELECT DISTINCT order_id FROM command_approvals WHERE status = 'PENDING'
+    UNION SELECT DISTINCT order_id FROM remote_commands WHERE status IN ('QUEUED', 'SENT')""")
+
+_ATTACH = text("""
+    UPDATE server_connections SET epoch = epoch + 1, session_id = :session_id, carrier = 'socket', connected_at = :at,
+        last_seen_at = :at, wrapper_version = :wrapper, openclaw_version = coalesce(:openclaw, openclaw_version),
+        acked_seq = greatest(acked_seq, CAST(:last_seq AS bigint)),
+        key_first_used_at = coalesce(key_first_used_at, :at)
+    WHERE order_id = :order_id AND key_revoked_at IS NULL AND issued_seq - :new >= CAST(:last_seq AS bigint)
+    RETURNING epoch, issued_seq, acked_seq""")
+
+_DETACH = text("""
+    UPDATE server_connections s SET session_id = NULL, carrier = NULL
+    FROM unnest(CAST(:orders AS uuid[]), CAST(:epochs AS bigint[])) AS u (id, epoch)
+    WHERE s.order_id = u.id AND s.epoch = u.epoch""")
+
+
+class PostgresTenantBook:
+    """Implements `actors.ports.TenantBook`.
+
+    Args:
+        heartbeat_seconds: told to wrappers in their configuration.
+    """
+
+    def __init__(self, database: Database, *, ids: Ids, heartbeat_seconds: int) -> None:
+        self._database = database
+        self._ids = ids
+        self._heartbeat_seconds = heartbeat_seconds
+        self._progress: GroupWriter[Progress, None] = GroupWriter(
+            database, progress.advance, key=lambda one: one.order_id, merge=progress.further
+        )
+        self._beats: GroupWriter[Beat, None] = GroupWriter(
+            database, progress.beat, key=lambda one: one.order_id, merge=progress.latest
+        )
+        self._departures: GroupWriter[tuple[UUID, int], None] = GroupWriter(
+            database, _detach, key=lambda one: one[0], merge=max
+        )
+        self._inbox: GroupWriter[Incoming, Taken] = GroupWriter(
+            database, Inbox(ids).take, key=lambda one: (one.order_id, one.message.id)
+        )
+
+    async def tenants_with_something_due(self) -> list[str]:
+        """The orders whose tenants must be awake for a pending approval or an undelivered command."""
+        found = await self._database.read(lambda connection: list(connection.execute(_DUE).scalars()))
+        return [format_id("ord", order_id) for order_id in found]
+
+    async def load(self, order_id: UUID) -> TenantState:
+        return await self._database.read(_load, order_id)
+
+    async def attach(self, order_id: UUID, hello: Hello, *, session_id: str, at: datetime) -> Attached:
+        return await self._database.write(_attach, order_id, hello, session_id, at, self._heartbeat_seconds)
+
+    async def deliveries(self, order_id: UUID, *, after: int, limit: int, limit_bytes: int) -> list[Delivery]:
+        return await self._database.read(
+            outbox.page, order_id=order_id, after=after, limit=limit, limit_bytes=limit_bytes
+        )
+
+    async def settle(
+        self,
+        order_id: UUID,
+        approval_id: UUID,
+        *,
+        action: ApprovalAction,
+        reason: str | None,
+        author: Author,
+        scope: Scope,
+        at: datetime,
+    ) -> Settled:
+        return await self._database.write(
+            approvals.settle,
+            order_id,
+            approval_id,
+            action=action,
+            reason=reason,
+            author=author,
+            scope=scope,
+            at=at,
+        )
+
+    async def expire(self, order_id: UUID, *, at: datetime) -> Expired:
+        return await self._database.write(_expire, order_id, at)
+
+    async def issue_command(
+        self,
+        order_id: UUID,
+        *,
+        command_type: str,
+        payload: Any,
+        expires_at: datetime,
+        author: Author,
+        at: datetime,
+    ) -> Issued:
+        return await self._database.write(
+            commands.issue,
+            order_id,
+            command_type=command_type,
+            payload=payload,
+            expires_at=expires_at,
+            author=author,
+            at=at,
+            ids=self._ids,
+        )
+
+    async def cancel_command(self, order_id: UUID, command_id: UUID, *, author: Author, at: datetime) -> RemoteCommand:
+        return await self._database.write(commands.cancel, order_id, command_id, author=author, at=at)
+
+    async def reject(self, order_id: UUID, seqs: list[int], *, reason: str, at: datetime) -> None:
+        await self._database.write(_reject, order_id, seqs, reason, at)
+
+    async def change_agents(
+        self, order_id: UUID, change: AgentChange, *, author: Author, scope: Scope, at: datetime
+    ) -> AgentsChanged:
+        return await self._database.write(
+            configuration.change_agents,
+            order_id=order_id,
+            change=change,
+            author=author,
+            scope=scope,
+            at=at,
+            ids=self._ids,
+            heartbeat_seconds=self._heartbeat_seconds,
+        )
+
+    async def register(self, order_id: UUID, registration: Registered, *, author: Author, at: datetime) -> ServerId:
+        return await self._database.write(servers.register, order_id, registration, author=author, at=at, ids=self._ids)
+
+    async def revoke_key(self, order_id: UUID, *, author: Author, at: datetime) -> None:
+        await self._database.write(servers.revoke, order_id, author=author, at=at)
+
+    def detach(self, order_id: UUID, epoch: int) -> None:
+        self._hand_over(self._departures, (order_id, epoch), "tenant.departure_not_stored")
+
+    def progress(self, progress: Progress) -> None:
+        self._hand_over(self._progress, progress, "tenant.progress_not_stored")
+
+    def beat(self, beat: Beat) -> None:
+        self._hand_over(self._beats, beat, "tenant.heartbeat_not_stored")
+
+    def take(self, incoming: Incoming, done: Callable[[Outcome[Taken]], object]) -> None:
+        self._inbox.add(incoming, done)
+
+    async def take_now(self, incoming: Incoming) -> Taken:
+        return await self._inbox.write(incoming)
+
+    def _hand_over(self, writer: GroupWriter[Any, None], item: object, failure: str) -> None:
+        """For what may be lost: state is told again, and what was acknowledged is said again by the next hello."""
+
+        def done(result: outcome.Outcome[None]) -> None:
+            if isinstance(result, outcome.Error):
+                log.warning(failure, reason=str(result.error))
+
+        try:
+            writer.add(item, done)
+        except Overloaded as fault:
+            log.warning(failure, reason=fault.message)
+
+
+def _load(connection: Connection, order_id: UUID) -> TenantState:
+    row = connection.execute(_LOAD, {"order_id": order_id}).one_or_none()
+    return TenantState(
+        registered=row is not None,
+        issued_seq=row.issued_seq if row else 0,
+        acked_seq=row.acked_seq if row else 0,
+        revoked=row is not None and row.key_revoked_at is not None,
+        next_due=connection.execute(_NEXT_DUE, {"order_id": order_id}).scalar_one(),
+    )
+
+
+def _attach(
+    connection: Connection, order_id: UUID, hello: Hello, session_id: str, at: datetime, heartbeat_seconds: int
+) -> Attached:
+    # The configuration's row is locked before the server's, as every change of agents does it.
+    offer = configuration.offer_current(
+        connection,
+        order_id,
+        at,
+        known_version=hello.config_version,
+        known_hash=hello.config_hash,
+        heartbeat_seconds=heartbeat_seconds,
+    )
+    row = connection.execute(
+        _ATTACH,
+        {
+            "order_id": order_id,
+            "session_id": session_id,
+            "at": at,
+            "wrapper": hello.wrapper_version,
+            "openclaw": hello.openclaw_version,
+            "last_seq": hello.last_seq,
+            "new": 0 if offer is None else 1,
+        },
+    ).one_or_none()
+    if row is None:
+        state = _load(connection, order_id)
+        if state.revoked or not state.registered:
+            raise Unauthorized("the key was revoked")
+        raise Conflict(f"hello.lastSeq is {hello.last_seq}, but fewer promises were made")
+    # What the wrapper journalled before the last connection broke is an acknowledgement like any other.
+    progress.advance(connection, [Progress(order_id, row.acked_seq, row.acked_seq, at)])
+    version = configuration.current_version(connection, order_id)
+    return Attached(epoch=row.epoch, issued_seq=row.issued_seq, acked_seq=row.acked_seq, config_version=version)
+
+
+def _expire(connection: Connection, order_id: UUID, at: datetime) -> Expired:
+    settled = approvals.expire(connection, order_id, at=at)
+    commands.expire(connection, order_id, at=at)
+    return Expired(
+        deliveries=[one.delivery for one in settled if one.delivery is not None],
+        next_due=connection.execute(_NEXT_DUE, {"order_id": order_id}).scalar_one(),
+    )
+
+
+def _reject(connection: Connection, order_id: UUID, seqs: list[int], reason: str, at: datetime) -> None:
+    commands.reject(connection, order_id, seqs, reason=reason, at=at)
+    outbox.withdraw_numbered(connection, order_id=order_id, seqs=seqs, at=at)
+    audit.record(
+        connection,
+        Author.system(),
+        "promises.rejected",
+        format_id("ord", order_id),
+        at=at,
+        after={"seqs": seqs, "reason": reason},
+    )
+
+
+def _detach(connection: Connection, batch: list[tuple[UUID, int]]) -> list[None]:
+    values = {"orders": [order_id for order_id, _ in batch], "epochs": [epoch for _, epoch in batch]}
+    connection.execute(_DETACH, values)
+    return [None] * len(batch)

@@ -1,0 +1,187 @@
+"""The one place where things are built and joined: a Hub from its settings and its state folder."""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from functools import partial
+from typing import cast
+
+import structlog
+import trio
+
+from actors.root import plant, tenant_of
+from actors.runtime.ports import SystemClock, SystemIds, SystemRandomness
+from actors.runtime.system import ActorSystem
+from actors.tenant.messages import Wake
+from controlplane.api.hub import Hub
+from controlplane.api.limits import Limits, standard_limits
+from controlplane.api.mount import build_app
+from controlplane.api.routes import routers
+from controlplane.door import front
+from controlplane.door.asgi import App
+from controlplane.door.front import Door
+from controlplane.door.options import DoorOptions
+from controlplane.door.process import raise_file_limit, tune_gc
+from controlplane.door.tenant_socket import TenantSocket
+from controlplane.opening import build_accounts, build_sessions, open_database
+from controlplane.services.sealing import Sealer
+from controlplane.settings import Settings
+from controlplane.state_folder import StateFolder
+from controlplane.store import migrate
+from controlplane.store.agents import AgentStore
+from controlplane.store.approvals import ApprovalStore
+from controlplane.store.commands import CommandStore
+from controlplane.store.customers import CustomerStore
+from controlplane.store.database import Database
+from controlplane.store.order_book import PostgresOrderBook
+from controlplane.store.orders import OrderStore
+from controlplane.store.polling import PollingStore
+from controlplane.store.servers import ServerStore
+from controlplane.store.tenant_book import PostgresTenantBook
+from protocol.faults import Fault
+from protocol.ids import OrderId
+from protocol.tenant import SOCKET_PATH
+
+log = structlog.get_logger()
+
+
+class SchemaBehind(Exception):
+    """The database's schema is older than this Hub; the message says what to run."""
+
+
+@asynccontextmanager
+async def open_hub(
+    settings: Settings, folder: StateFolder, database: Database
+) -> AsyncIterator[tuple[Hub, TenantSocket]]:
+    """Everything but the door: stores, actors and the Hub over an open, migrated database."""
+    clock, randomness = SystemClock(), SystemRandomness()
+    ids = SystemIds(clock, randomness)
+    master_keys = settings.master_key or folder.master_keys()
+    tenant_book = PostgresTenantBook(database, ids=ids, heartbeat_seconds=settings.heartbeat_seconds)
+    async with ActorSystem.open(clock=clock, ids=ids, randomness=randomness, refusals=(Fault,)) as system:
+        plant(
+            system,
+            tenant_book=tenant_book,
+            order_book=PostgresOrderBook(database),
+            heartbeat_seconds=settings.heartbeat_seconds,
+        )
+        accounts = build_accounts(database, settings, clock=clock, ids=ids, randomness=randomness)
+        servers = ServerStore(database, ids=ids, randomness=randomness, heartbeat_seconds=settings.heartbeat_seconds)
+        hub = Hub(
+            clock=clock,
+            ids=ids,
+            randomness=randomness,
+            limits=Limits(clock, standard_limits(settings.rate_limit_per_minute)),
+            accounts=accounts,
+            sessions=build_sessions(database, settings, clock=clock, ids=ids, randomness=randomness),
+            customers=CustomerStore(database, clock=clock, ids=ids),
+            orders=OrderStore(database, clock=clock, ids=ids),
+            approvals=ApprovalStore(database),
+            commands=CommandStore(database),
+            servers=servers,
+            polling=PollingStore(database, heartbeat_seconds=settings.heartbeat_seconds),
+            agents=AgentStore(database, clock=clock, ids=ids, heartbeat_seconds=settings.heartbeat_seconds),
+            sealer=Sealer(master_keys),
+            system=system,
+            csrf_secret=hashlib.sha256(b"csrf " + master_keys[0].reveal().encode()).digest(),
+            public_url=settings.public_address,
+            allowed_origins=tuple(settings.origins),
+            trusted_proxies=settings.trusted_proxies,
+            readiness=(partial(_database_ready, database),),
+        )
+        _measure(hub, database)
+        # Whatever falls due must find its tenant awake, however long the Hub was away.
+        for order_id in await tenant_book.tenants_with_something_due():
+            tenant_of(system, OrderId(order_id)).tell(Wake())
+        tenant_socket = TenantSocket(servers, partial(tenant_of, system), clock)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(tenant_socket.run)
+            yield hub, tenant_socket
+            nursery.cancel_scope.cancel()
+
+
+async def serve(settings: Settings, folder: StateFolder, *, on_ready: Callable[[str, str | None], None]) -> None:
+    """Run a Hub until SIGTERM or SIGINT, then let what is under way end.
+
+    Args:
+        on_ready: called once the Hub takes requests, with its address and, where the first owner will need one and
+            it is new, the setup token.
+
+    Raises:
+        SchemaBehind: a DATABASE_URL whose schema must be migrated first.
+    """
+    raise_file_limit()
+    async with open_database(settings, folder) as database:
+        await _prepare_schema(settings, database)
+        async with open_hub(settings, folder, database) as (hub, tenant_socket):
+            setup_token = await hub.accounts.ensure_setup_token()
+            shutdown = trio.Event()
+
+            async def drain() -> None:
+                hub.draining = True
+
+            async with trio.open_nursery() as nursery:
+                door: Door = await nursery.start(
+                    partial(
+                        front.serve,
+                        bind=settings.bind,
+                        app=cast(App, build_app(routers(), hub)),
+                        routes={SOCKET_PATH: tenant_socket},
+                        shutdown=shutdown,
+                        on_drain=drain,
+                        options=DoorOptions(drain_seconds=max(1.0, settings.shutdown_seconds - 5)),
+                    )
+                )
+                hub.metrics.read("sockets", partial(_socket_numbers, door))
+                nursery.start_soon(_set_on_signal, shutdown, nursery.cancel_scope)
+                tune_gc()
+                on_ready(f"http://{settings.bind.rpartition(':')[0]}:{door.port}", setup_token)
+                await shutdown.wait()
+
+
+async def _set_on_signal(shutdown: trio.Event, scope: trio.CancelScope) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for number in signals:
+            if shutdown.is_set():
+                log.warning("hub.stopped_at_once", signal=signal.Signals(number).name)
+                scope.cancel()
+                return
+            log.info("hub.stopping", signal=signal.Signals(number).name)
+            shutdown.set()
+
+
+async def _prepare_schema(settings: Settings, database: Database) -> None:
+    if settings.embedded:
+        for step in await migrate.migrate(database):
+            log.info("schema.migrated", step=step)
+    elif behind := await migrate.pending(database):
+        raise SchemaBehind(f"the database's schema is behind by {len(behind)} steps; run `hub migrate` first")
+
+
+async def _database_ready(database: Database) -> str | None:
+    return None if database.healthy else "the database is not reachable"
+
+
+def _measure(hub: Hub, database: Database) -> None:
+    hub.metrics.read("actors", lambda: _actor_numbers(hub.system))
+    hub.metrics.read("database", lambda: {name: float(value) for name, value in asdict(database.stats).items()})
+
+
+def _actor_numbers(system: ActorSystem) -> dict[str, float]:
+    stats = system.stats()
+    numbers = {"ready": stats.ready, "tasks": stats.tasks, "timers": stats.timers, "escalations": stats.escalations}
+    for name, kind in stats.kinds.items():
+        numbers |= {f"{name}_living": kind.living, f"{name}_waiting": kind.waiting}
+        numbers |= {f"{name}_{counter}": value for counter, value in kind.counters.items()}
+    numbers |= {f"dead_letters_{reason}": count for reason, count in stats.dead_letters.items()}
+    return {name: float(value) for name, value in numbers.items()}
+
+
+def _socket_numbers(door: Door) -> dict[str, float]:
+    stats = door.poller.stats
+    numbers = {name: float(getattr(stats, name)) for name in stats.__slots__}
+    return {**numbers, "open": float(len(door.poller)), "http_connections": float(door.http.connections)}
