@@ -87,9 +87,15 @@ class People:
             csrf_secret=b"a secret of the tests",
             public_url=self.public_url,
         )
-        self.app = build_app(
-            [setup.routes, sign_in.routes, session.routes, pages.routes, customers.routes, orders.routes], self.hub
-        )
+        self.routers = [
+            setup.routes,
+            sign_in.routes,
+            session.routes,
+            pages.routes,
+            customers.routes,
+            orders.routes,
+        ]
+        self.app = build_app(self.routers, self.hub)
         self._numbers = count(1)
 
     def browser(self, **options: Any) -> httpx.AsyncClient:

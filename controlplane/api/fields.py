@@ -10,13 +10,14 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from controlplane.services.accounts import EMAIL_ADDRESS
 from protocol.faults import ValidationError
 
 EmailAddress = Annotated[
     str,
     Meta(
         max_length=254,
-        pattern=r'^[^\s@<>()\[\],;:"\\]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$(?!\n)',
+        pattern=EMAIL_ADDRESS,
         description="An e-mail address.",
         examples=["maria@acme.com"],
     ),

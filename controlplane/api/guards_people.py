@@ -102,7 +102,7 @@ class Visitors(Guard[Visitor]):
 
     async def admit(self, incoming: Incoming, hub: Hub) -> Visitor:
         token, _ = token_of(incoming, hub)
-        session = await hub.sessions.find(token) if token is not None else None
+        session = await hub.sessions.look(token) if token is not None else None
         return Visitor(incoming.remote_address, session, None if session is None else token)
 
 

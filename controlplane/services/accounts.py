@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import re
 from typing import Final
 
 import structlog
@@ -20,6 +21,9 @@ from protocol.objects import Customer
 from protocol.words import AccountStatus, UserType
 
 log = structlog.get_logger()
+
+#: What an e-mail address looks like, no more; `$(?!\n)` because Python's `$` lets a final line break pass.
+EMAIL_ADDRESS: Final = r'^[^\s@<>()\[\],;:"\\]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$(?!\n)'
 
 _WRONG: Final = "the address or the password is wrong"
 
@@ -83,11 +87,15 @@ class AccountService:
 
         Raises:
             Conflict: the address is another member's.
-            ValidationError: the password will not do.
+            ValidationError: address, name or password will not do.
         """
         return await self._staff.create_owner(author, await self._owner(email, name, password))
 
     async def _owner(self, email: str, name: str, password: str) -> NewStaff:
+        if not re.search(EMAIL_ADDRESS, email):
+            raise ValidationError.of("email", "must be an e-mail address")
+        if not name.strip():
+            raise ValidationError.of("name", "must not be empty")
         self._passwords.demand_good(password, personal=(email, name))
         return NewStaff(email, name, await self._passwords.hash(password))
 

@@ -65,7 +65,7 @@ class SessionService:
                 account=account,
                 token_hash=token_hash(token),
                 replaces=token_hash(replaces) if replaces and _is_token(replaces) else None,
-                user_agent=user_agent[:_LONGEST_USER_AGENT] if user_agent else None,
+                user_agent=user_agent.replace("\0", "")[:_LONGEST_USER_AGENT] if user_agent else None,
             ),
         )
         if session is None:
@@ -74,28 +74,26 @@ class SessionService:
 
     async def find(self, token: str) -> Session | None:
         """The live session of a token; its use is noted, at most once a minute and without waiting for it."""
-        session = await self._look(token)
+        session = await self.look(token)
         if session is not None and self._is_due(session):
             self._store.extend_soon(session)
         return session
 
-    async def renew(self, token: str) -> tuple[Session, datetime] | None:
-        """The live session of a token, put off, and when it ends now: for who shows that time to a browser."""
-        session = await self._look(token)
-        if session is None:
-            return None
-        return session, await self._store.extend(session) if self._is_due(session) else session.expires_at
+    async def look(self, token: str) -> Session | None:
+        """The live session of a token, without a note of its use."""
+        # What is no token of ours costs no query.
+        return await self._store.find(token_hash(token)) if _is_token(token) else None
+
+    async def renew(self, session: Session) -> datetime:
+        """Put off a session's end, at most once a minute; returns when it ends now, to show to a browser."""
+        return await self._store.extend(session) if self._is_due(session) else session.expires_at
 
     async def end(self, author: Author, token: str) -> Session | None:
         """Revoke a token's session; returns it, or None when there was none."""
-        session = await self._look(token)
+        session = await self.look(token)
         if session is None or not await self._store.end(author, session):
             return None
         return session
-
-    async def _look(self, token: str) -> Session | None:
-        # What is no token of ours costs no query.
-        return await self._store.find(token_hash(token)) if _is_token(token) else None
 
     def _is_due(self, session: Session) -> bool:
         return self._clock.now() - session.last_seen_at >= NOTED_EVERY

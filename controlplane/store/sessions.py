@@ -75,6 +75,7 @@ class SessionStore:
         self._ids = ids
         self._idle = idle
         self._absolute = absolute
+        self._being_extended: set[UUID] = set()
 
     async def start(self, author: Author, new: NewSession) -> Session | None:
         """Begin a session; None when the account is not, or no longer, active."""
@@ -94,9 +95,18 @@ class SessionStore:
         return ends or session.expires_at
 
     def extend_soon(self, session: Session) -> None:
-        """The same without waiting for it: what is lost is a minute of idle time."""
+        """The same without waiting for it, once at a time: if it fails, the next use tries again."""
+        if session.key in self._being_extended:
+            return
+        self._being_extended.add(session.key)
         now = self._clock.now()
-        self._database.submit(_extend, session.key, now, now + self._idle, done=_note_failure)
+
+        def done(result: Outcome[datetime | None]) -> None:
+            self._being_extended.discard(session.key)
+            if isinstance(result, Error):
+                log.warning("session.not_extended", session=session.id, reason=str(result.error))
+
+        self._database.submit(_extend, session.key, now, now + self._idle, done=done)
 
     async def end(self, author: Author, session: Session) -> bool:
         """Revoke a session; False when it had ended before."""
@@ -226,8 +236,3 @@ def _sweep(connection: Connection, before: datetime, limit: int) -> int:
         .with_for_update(skip_locked=True)
     )
     return connection.execute(delete(sessions).where(sessions.c.id.in_(over))).rowcount
-
-
-def _note_failure(result: Outcome[datetime | None]) -> None:
-    if isinstance(result, Error):
-        log.warning("session.not_extended", reason=str(result.error))

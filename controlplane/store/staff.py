@@ -73,7 +73,7 @@ class StaffStore:
 
     async def offer_setup_token(self, token_hash: bytes) -> bool:
         """Keep the hash of a setup token; False when there is one already or the setup is done."""
-        return await self._database.write(_offer_setup_token, token_hash)
+        return await self._database.write(_offer_setup_token, token_hash, self._clock.now())
 
     async def set_up(self, author: Author, owner: NewStaff) -> StaffMember:
         """Make the first owner: of any number at once, one succeeds.
@@ -109,13 +109,16 @@ def _setup_state(connection: Connection) -> SetupState:
     return SetupState(row.completed_at, row.token_hash)
 
 
-def _offer_setup_token(connection: Connection, token_hash: bytes) -> bool:
+def _offer_setup_token(connection: Connection, token_hash: bytes, now: datetime) -> bool:
     kept = connection.execute(
         update(setup_state)
         .where(setup_state.c.token_hash.is_(None), setup_state.c.completed_at.is_(None))
         .values(token_hash=token_hash)
     )
-    return kept.rowcount == 1
+    if kept.rowcount == 1:
+        audit.record(connection, Author.system(), "setup.token_made", "setup", at=now)
+        return True
+    return False
 
 
 def _set_up(connection: Connection, author: Author, owner: NewStaff, key: UUID, now: datetime) -> StaffMember:

@@ -94,12 +94,12 @@ async def _session(call: Call[Visitor], wire: Wire) -> dict[str, Any]:
     token, by_cookie = token_of(call.request, call.hub)
     if token is None:
         return {}
-    renewed = await call.hub.sessions.renew(token)
-    if renewed is None:
+    found = call.caller.session
+    if found is None:
         if by_cookie:
             wire.forget_session()
         return {}
-    found, expires = renewed
+    expires = await call.hub.sessions.renew(found)
     if by_cookie:
         wire.remember_session(token, expires)
     return {"user": _user(found), "expires": script_time(expires)}
