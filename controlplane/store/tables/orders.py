@@ -35,9 +35,7 @@ orders = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
     Column("fulfilled_at", DateTime(timezone=True)),
-    Column(
-        "search", TSVECTOR, Computed(searchable("domain || ' ' || coalesce(server_ip, '')"), persisted=True)
-    ),
+    Column("search", TSVECTOR, Computed(searchable("domain || ' ' || coalesce(server_ip, '')"), persisted=True)),
     CheckConstraint(
         "status IN ('PAYMENT_CONFIRMED', 'AWAITING_SERVER', 'SERVER_READY', 'DNS_PENDING', 'DNS_READY', "
         "'PROVISIONING', 'FULFILLED', 'FAILED', 'CANCELLED')",
