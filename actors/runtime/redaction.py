@@ -29,7 +29,7 @@ _HARMFUL_NAMES = (
 _HARMFUL_TEXT = re.compile(
     r"(?P<scheme>\b(?:bearer|basic)\s+)\S+"
     r"|(?P<user>://)[^/\s@]+(?=@)"
-    r"|(?P<name>\b\w*(?:password|passwd|secret|token|api_?key|authorization)\w*[\"']?(?:\s*[=:]\s*|\s+))[\"']?[^\s\"',;]+"
+    r"|(?P<name>\b\w*(?:password|passwd|secret|token|api_?key|authorization)\w*[\"']?(?:\s*[=:]\s*|\s+))(?:(?:bearer|basic)\s+)?[\"']?[^\s\"',;]+"
     r"|\bhk_[0-9A-Za-z]+_[0-9A-Za-z_-]+|\b(?:sk|rk|pk|whsec)_[0-9A-Za-z_]{8,}"
     r"|-----BEGIN[^-]*PRIVATE KEY-----.*"
     r"|[A-Za-z0-9+/_=-]{40,}",
