@@ -1,4 +1,4 @@
-"""Plays Autobahn cases against an echo server: python run_cases.py CONVERTED_FOLDER PORT; prints one JSON line a case."""
+"""Plays Autobahn cases against an echo server, one JSON line a case: python run_cases.py CONVERTED_FOLDER PORT"""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
@@ -17,6 +18,18 @@ from controlplane.door.sockets.limits import Limits, SocketOptions
 from protocol.faults import Forbidden, Overloaded
 
 SOCKET_PATH = "/api/v1/test/socket"
+
+
+async def until(condition: Callable[[], bool], *, seconds: float = 5) -> None:
+    """Wait for what the kernel and the door do in their own time: there is no event for it, and no clock to jump."""
+    with trio.fail_after(seconds):
+        while not condition():  # noqa: ASYNC110
+            await trio.sleep(0.005)
+
+
+@pytest.fixture(name="until")
+def until_fixture():
+    return until
 
 
 @dataclass
@@ -61,9 +74,7 @@ class EchoRoute:
         self.closed.append((code, reason))
 
     async def until_closed(self, count: int = 1) -> None:
-        with trio.fail_after(5):
-            while len(self.closed) < count:
-                await trio.sleep(0.01)
+        await until(lambda: len(self.closed) >= count)
 
 
 @dataclass

@@ -112,22 +112,18 @@ async def test_an_app_that_fails_is_answered_for(door):
     assert await door.says_hello()
 
 
-async def test_one_connection_too_many_is_told_to_try_again(door):
+async def test_one_connection_too_many_is_told_to_try_again(door, until):
     held = [await door.dial() for _ in range(door.options.http.max_connections)]
     for stream in held:
         await stream.send_all(b"GET /never HTTP/1.1\r\nHost: hub.test\r\n\r\n")
-    with trio.fail_after(5):
-        while door.door.http.connections < door.options.http.max_connections:
-            await trio.sleep(0.01)
+    await until(lambda: door.door.http.connections >= door.options.http.max_connections)
     answer = await door.exchange(b"GET /hello HTTP/1.1\r\nHost: hub.test\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 503 ")
     assert b"\r\nRetry-After: 2\r\n" in answer
     assert envelope(answer)["code"] == "OVERLOADED"
     for stream in held:
         await stream.aclose()
-    with trio.fail_after(5):
-        while door.door.http.connections:
-            await trio.sleep(0.01)
+    await until(lambda: not door.door.http.connections)
     assert await door.says_hello()
 
 

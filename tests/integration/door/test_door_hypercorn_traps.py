@@ -15,7 +15,6 @@ import re
 import socket
 import struct
 import sys
-from pathlib import Path
 
 import httpx
 import pytest
@@ -61,36 +60,30 @@ async def test_trap_1_h2c_is_not_spoken(door):
     assert await door.says_hello()
 
 
-async def test_trap_2_a_client_that_stops_reading_is_cut(door):
+async def test_trap_2_a_client_that_stops_reading_is_cut(door, until):
     stream = await door.dial()
     await stream.send_all(b"GET /large HTTP/1.1\r\nHost: hub.test\r\n\r\n")
-    with trio.fail_after(door.options.http.stall_seconds + 2):
-        while not door.door.http.connections:
-            await trio.sleep(0.01)
-        while door.door.http.connections:
-            await trio.sleep(0.01)
+    await until(lambda: door.door.http.connections)
+    await until(lambda: not door.door.http.connections)
     await stream.aclose()
     assert await door.says_hello()
 
 
-async def test_trap_2_a_client_that_stops_reading_does_not_hold_the_shutdown(door):
+async def test_trap_2_a_client_that_stops_reading_does_not_hold_the_shutdown(door, until):
     stream = await door.dial()
     await stream.send_all(b"GET /large HTTP/1.1\r\nHost: hub.test\r\n\r\n")
-    with trio.fail_after(2):
-        while not door.door.http.connections:
-            await trio.sleep(0.01)
+    await until(lambda: door.door.http.connections)
     door.shutdown.set()
     with trio.fail_after(door.options.drain_seconds + 1):
         await door.ended.wait()
     await stream.aclose()
 
 
-async def test_trap_2_the_kernel_gives_up_on_unacknowledged_data(door):
+async def test_trap_2_the_kernel_gives_up_on_unacknowledged_data(door, until):
     with trio.fail_after(2):
         await (await door.upgraded()).aclose()
         stream = await door.upgraded()
-        while not door.route.opened[-1].open:
-            await trio.sleep(0.01)
+        await until(lambda: door.route.opened[-1].open)
     accepted = door.route.opened[-1]._socket
     milliseconds = accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
     assert milliseconds == door.options.sockets.user_timeout_seconds * 1000
@@ -107,11 +100,11 @@ async def test_trap_3_no_deflate_though_it_is_offered(door):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the backlog from Linux's TCP_INFO")
 async def test_trap_3_the_backlog_takes_a_reconnect_storm():
+    allowed = int(await trio.Path("/proc/sys/net/core/somaxconn").read_text())
     (listener,) = await open_listeners("127.0.0.1:0")
     with listener:
         information = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
     longest = struct.unpack_from("I", information, 28)[0]  # tcpi_sacked: of a listener, its backlog
-    allowed = int(Path("/proc/sys/net/core/somaxconn").read_text())
     assert longest == min(4096, allowed)
 
 
@@ -120,12 +113,10 @@ def test_trap_4_the_internals_are_those_we_read():
     assert re.match(r"0\.18\.", importlib.metadata.version("hypercorn"))
 
 
-async def test_trap_4_what_was_served_is_closed(door):
+async def test_trap_4_what_was_served_is_closed(door, until):
     for _ in range(20):
         assert await door.says_hello()
-    with trio.fail_after(2):
-        while door.door.http.connections:
-            await trio.sleep(0.01)
+    await until(lambda: not door.door.http.connections)
 
 
 async def test_trap_5_a_head_of_five_kilobytes(door):

@@ -24,13 +24,12 @@ async def test_sockets_are_closed_with_1012_and_the_hook_comes_first(door):
     assert door.route.closed == [(1012, "this node is going away")]
 
 
-async def test_a_request_in_flight_is_answered(door, read_all):
+async def test_a_request_in_flight_is_answered(door, read_all, until):
     stream = await door.dial()
     async with stream:
         await stream.send_all(b"GET /slow HTTP/1.1\r\nHost: hub.test\r\n\r\n")
         with trio.fail_after(5):
-            while not door.door.http.connections:
-                await trio.sleep(0.01)
+            await until(lambda: door.door.http.connections)
             door.shutdown.set()
             assert (await read_all(stream)).endswith(b"slow")
             await door.ended.wait()
@@ -44,7 +43,7 @@ async def test_nobody_is_let_in_any_more(door):
         await door.dial()
 
 
-async def test_it_ends_in_time_with_peers_stuck_in_every_way(door, frame):
+async def test_it_ends_in_time_with_peers_stuck_in_every_way(door, frame, until):
     """A silent arrival, half a head, a waiting admission, sockets that never read, requests that never end."""
     async with AsyncExitStack() as stack:
 
@@ -67,9 +66,7 @@ async def test_it_ends_in_time_with_peers_stuck_in_every_way(door, frame):
         await stuck(b"GET /large HTTP/1.1\r\nHost: hub.test\r\n\r\n")
         await stuck(b"GET /api/v1/test/socket HTTP/1.1\r\n")
         await stuck(door.upgrade_request())
-        with trio.fail_after(5):
-            while len(door.route.upgrades) < 4 or door.door.http.connections < 3:
-                await trio.sleep(0.01)
+        await until(lambda: len(door.route.upgrades) >= 4 and door.door.http.connections >= 3)
         began = trio.current_time()
         door.shutdown.set()
         with trio.fail_after(10):

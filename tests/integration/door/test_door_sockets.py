@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -26,10 +27,13 @@ async def refused(door, path: str = "") -> tuple[int, dict, dict]:
 
 
 async def close_code(client) -> int:
+    async def read_on() -> None:
+        while True:
+            await client.recv()
+
     with trio.fail_after(UNTIL_SECONDS):
         with pytest.raises(ConnectionClosed) as closed:
-            while True:
-                await client.recv()
+            await read_on()
     assert closed.value.rcvd is not None
     return closed.value.rcvd.code
 
@@ -107,35 +111,30 @@ async def test_frames_sent_with_the_upgrade_are_kept(door, frame):
     await stream.aclose()
 
 
-async def test_frames_sent_while_the_route_thinks_are_kept(door, frame):
+async def test_frames_sent_while_the_route_thinks_are_kept(door, frame, until):
     door.route.gate = trio.Event()
     stream = await door.dial()
     await stream.send_all(door.upgrade_request())
     with trio.fail_after(UNTIL_SECONDS):
-        while not door.route.upgrades:
-            await trio.sleep(0.01)
+        await until(lambda: door.route.upgrades)
         for number in range(20):
             await stream.send_all(frame(0x81, b"%d" % number))
             await trio.sleep(0.005)
         door.route.gate.set()
-        while len(door.route.texts) < 20:
-            await trio.sleep(0.01)
+        await until(lambda: len(door.route.texts) >= 20)
     assert door.route.texts == [b"%d" % number for number in range(20)]
     await stream.aclose()
 
 
-async def test_a_client_gone_while_the_route_thinks_calls_it_back(door):
+async def test_a_client_gone_while_the_route_thinks_calls_it_back(door, until):
     door.route.gate = trio.Event()
     stream = await door.dial()
     await stream.send_all(door.upgrade_request())
     with trio.fail_after(UNTIL_SECONDS):
-        while not door.route.upgrades:
-            await trio.sleep(0.01)
+        await until(lambda: door.route.upgrades)
         await stream.aclose()
-        while not door.route.cancelled:
-            await trio.sleep(0.01)
-        while len(door.door.poller):
-            await trio.sleep(0.01)
+        await until(lambda: door.route.cancelled)
+        await until(lambda: not len(door.door.poller))
     assert door.route.opened == []
 
 
@@ -209,13 +208,9 @@ class TestLimits:
                 await client.send("a")
             for _ in range(20):
                 assert await client.recv() == "a"
-            with pytest.raises(ConnectionClosed):
+            with suppress(ConnectionClosed):
                 for _ in range(20):
                     await client.send("a")
-                await client.recv()
-                await client.recv()
-                await client.recv()
-                await client.recv()
             assert await close_code(client) == 4005
         assert door.door.poller.stats.dropped_too_fast == 1
 
@@ -236,7 +231,7 @@ class TestGoodBye:
         await door.route.until_closed()
         assert door.route.closed == [(4123, "enough")]
 
-    async def test_we_say_it(self, door):
+    async def test_we_say_it(self, door, until):
         async with connect(door.socket_url, compression=None) as client:
             await client.send("hello")
             await client.recv()
@@ -249,9 +244,7 @@ class TestGoodBye:
             assert client.protocol.close_rcvd.reason == "é" * 61
         await door.route.until_closed()
         assert door.route.closed == [(4001, "é" * 100)]
-        with trio.fail_after(UNTIL_SECONDS):
-            while len(door.door.poller):
-                await trio.sleep(0.01)
+        await until(lambda: not len(door.door.poller))
 
     async def test_nobody_says_it(self, door):
         stream = await door.upgraded()
@@ -279,7 +272,7 @@ class TestGoodBye:
 
 
 class TestSlowConsumers:
-    async def test_they_are_dropped_in_time_and_nobody_else_notices(self, door):
+    async def test_they_are_dropped_in_time_and_nobody_else_notices(self, door, until):
         """Fifty clients that never read are sent more than the kernel takes; one more keeps talking."""
         slow = [await door.upgraded() for _ in range(50)]
         connections = list(door.route.opened)
@@ -298,9 +291,7 @@ class TestSlowConsumers:
             assert longest < 0.5
         assert [code for code, _ in door.route.closed[:50]] == [4003] * 50
         assert door.door.poller.stats.dropped_slow == 50
-        with trio.fail_after(door.options.sockets.close_seconds + UNTIL_SECONDS):
-            while len(door.door.poller):
-                await trio.sleep(0.01)
+        await until(lambda: not len(door.door.poller))
         for stream in slow:
             await stream.aclose()
 
@@ -320,15 +311,18 @@ class TestSlowConsumers:
             sent = 0
             while connection.send_text(b"%08d" % sent + b"x" * 90_000):
                 sent += 1
-            received = 0
+            received: list[str] = []
+
+            async def read_on() -> None:
+                while True:
+                    received.append(await client.recv())
+
             with trio.fail_after(UNTIL_SECONDS):
                 with pytest.raises(ConnectionClosedError) as closed:
-                    while True:
-                        message = await client.recv()
-                        assert message == f"{received:08d}" + "x" * 90_000
-                        received += 1
+                    await read_on()
             assert closed.value.rcvd.code == 4003
-            assert 0 < received < sent
+            assert 0 < len(received) < sent
+            assert received == [f"{number:08d}" + "x" * 90_000 for number in range(len(received))]
 
     async def test_a_slow_one_that_makes_progress_is_kept(self, door):
         """Slower than the stall limit in all, but never still for so long."""
