@@ -47,7 +47,7 @@ class Standing:
 class Answer:
     """One answer; starts as a 200 without a body."""
 
-    __slots__ = ("body", "content_type", "endpoint", "headers", "kind", "raw", "status", "who")
+    __slots__ = ("body", "content_type", "endpoint", "headers", "kind", "raw", "route", "status", "who")
 
     def __init__(self) -> None:
         self.status = 200
@@ -55,6 +55,8 @@ class Answer:
         self.headers: Headers = []
         self.body = b""
         self.endpoint: Endpoint | None = None
+        #: The route's template, for the log: never the caller's own path.
+        self.route = "(none)"
         #: The caller's kind and author id, for the log.
         self.kind: str | None = None
         self.who: str | None = None

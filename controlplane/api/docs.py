@@ -23,7 +23,7 @@ def docs_router(openapi: bytes) -> Router:
     Args:
         openapi: the document as JSON.
     """
-    routes = Router("/api", guard=Public(), tag="Documentation", rate=Rate.NONE)
+    routes = Router("/api", guard=Public(), tag="Documentation", rate=Rate.NONE, forgive_unknown=True)
     folder = files("controlplane.api.docs_page")
     page = (folder / "docs.html").read_bytes()
     assets = {name: (folder / name).read_bytes() for name in _ASSETS}

@@ -200,10 +200,20 @@ def declare(
         form=form,
         form_optional=form_optional,
         raw="raw" in hints,
-        query_reader=None if query is None else TextReader(query, forgive_unknown=forgive_unknown),
+        query_reader=_query_reader(query, forgive_unknown),
         body_reader=None if body is None else JsonReader(body, forgive_unknown=forgive_unknown),
         form_reader=None if form is None else TextReader(form, forgive_unknown=forgive_unknown),
     )
+
+
+class _NoQuery(msgspec.Struct):
+    """The query of an endpoint that declares none: whatever is sent is unknown."""
+
+
+def _query_reader(query: type[msgspec.Struct] | None, forgive_unknown: bool) -> TextReader[Any] | None:
+    if query is None and forgive_unknown:
+        return None
+    return TextReader(query or _NoQuery, forgive_unknown=forgive_unknown)
 
 
 def items_of(answer: Any) -> tuple[type | None, Any]:

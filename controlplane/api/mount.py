@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import structlog
 import trio
+import werkzeug.exceptions
 from quart import Response
 from quart_trio import QuartTrio
 from quart_trio.asgi import TrioASGIHTTPConnection
@@ -24,15 +25,13 @@ from controlplane.api.incoming import Incoming, scope_to_incoming
 from controlplane.api.openapi import document
 from controlplane.api.router import Router
 from controlplane.api.table import Table, allowed
-from protocol.faults import MethodNotAllowed, NotFound, Overloaded, UnsupportedMediaType
+from protocol.faults import MethodNotAllowed, NotFound, Overloaded, UnsupportedMediaType, ValidationError
 from protocol.ids import format_id
 
 log = structlog.get_logger()
 
 _FORM: Final = "application/x-www-form-urlencoded"
 _KNOWN_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-#: How route templates are shown where no endpoint was found: never the caller's own path.
-NO_ROUTE: Final = "(none)"
 
 Found = tuple[dict[str, Endpoint], list[str]] | None
 
@@ -69,6 +68,7 @@ class Exchange:
         if found is None:
             raise NotFound("there is nothing under this path")
         methods, texts = found
+        answer.route = next(iter(methods.values())).path
         endpoint = methods.get(incoming.method)
         if endpoint is None:
             names = allowed(methods)
@@ -99,8 +99,8 @@ class Exchange:
             parameter.name: parameter.read(text)
             for parameter, text in zip(endpoint.path_parameters, texts, strict=True)
         }
-        if endpoint.query_reader is not None:
-            arguments["query"] = endpoint.query_reader.read(incoming.query_string)
+        if endpoint.query is not None or incoming.query_string:
+            _read_query(endpoint, incoming, arguments)
         if endpoint.takes_body:
             incoming.body = await body.read(endpoint.body_limit_bytes)
             _read_body(endpoint, incoming, arguments)
@@ -114,6 +114,13 @@ class Exchange:
             answer.status = endpoint.status
         if response.status is not None:
             answer.status = response.status
+
+
+def _read_query(endpoint: Endpoint, incoming: Incoming, arguments: dict[str, Any]) -> None:
+    if endpoint.query_reader is not None:
+        query = endpoint.query_reader.read(incoming.query_string)
+        if endpoint.query is not None:
+            arguments["query"] = query
 
 
 def _read_body(endpoint: Endpoint, incoming: Incoming, arguments: dict[str, Any]) -> None:
@@ -151,7 +158,7 @@ def _refuse(answer: Answer, error: Exception, incoming: Incoming) -> None:
     """Make the answer to what was raised; a bug is logged with its traceback and shown by its request id only."""
     fault = fault_of(error)
     if fault is None:
-        log.error("http.failed", method=incoming.method, route=_route(answer), exc_info=error)
+        log.error("http.failed", method=incoming.method, route=answer.route, exc_info=error)
         answer.status, headers, answer.body = answer_bug(incoming.request_id)
     else:
         answer.status, headers, answer.body = answer_fault(fault)
@@ -159,20 +166,15 @@ def _refuse(answer: Answer, error: Exception, incoming: Incoming) -> None:
     answer.headers += headers
 
 
-def _route(answer: Answer) -> str:
-    return NO_ROUTE if answer.endpoint is None else answer.endpoint.path
-
-
 def _tell(hub: Hub, answer: Answer, incoming: Incoming, seconds: float) -> None:
     """Log and count; neither query, headers nor the caller's own path, which may carry secrets."""
     method = incoming.method if incoming.method in _KNOWN_METHODS else "OTHER"
-    route = _route(answer)
-    hub.metrics.answered(method, route, answer.status, seconds)
+    hub.metrics.answered(method, answer.route, answer.status, seconds)
     tell = log.debug if answer.endpoint is not None and answer.endpoint.quiet else log.info
     tell(
         "http.answered",
         method=method,
-        route=route,
+        route=answer.route,
         status=answer.status,
         ms=round(seconds * 1000, 2),
         caller=answer.kind,
@@ -212,16 +214,20 @@ class HubApp(QuartTrio):
         return next(self.url_map.iter_rules(), None) is not None
 
     async def _finish_page(self, response: Response) -> Response:
+        response.headers["x-request-id"] = format_id("req", self.hub.ids.uuid7())
         for name, value in self.standing.headers:
             response.headers.setdefault(name.decode(), value.decode())
         return response
 
 
 async def _refuse_page(error: HTTPException) -> tuple[bytes, int, dict[str, str]]:
-    fault = MethodNotAllowed if error.code == 405 else NotFound
-    status = error.code or 500
-    body = failure(fault.code, error.description or error.name)
-    return body, status, {"content-type": "application/json"}
+    headers = {"content-type": "application/json"}
+    if isinstance(error, werkzeug.exceptions.MethodNotAllowed):
+        headers["allow"] = ", ".join(sorted(error.valid_methods or ()))
+        return failure(MethodNotAllowed.code, f"this path takes {headers['allow']}"), 405, headers
+    if error.code == 404:
+        return failure(NotFound.code, "there is nothing under this path"), 404, headers
+    return failure(ValidationError.code, error.description or error.name), error.code or 400, headers
 
 
 def build_app(routers: Iterable[Router], hub: Hub) -> HubApp:

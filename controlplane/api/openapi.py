@@ -37,7 +37,10 @@ def document(endpoints: Sequence[Endpoint], *, public_url: str) -> dict[str, Any
     schemas = Schemas(
         requested=_bodies(one for one in shown if not one.forgive_unknown),
         forgiven=_bodies(one for one in shown if one.forgive_unknown),
-        answered=[items_of(one.answer)[1] for one in shown if one.answer is not Raw],
+        answered=[
+            *(items_of(one.answer)[1] for one in shown if one.answer is not Raw),
+            *(parameter.wanted for one in shown for parameter in one.path_parameters),
+        ],
     )
     used = {scheme for one in shown for way in one.guard.openapi_security for scheme in way}
     paths: dict[str, dict[str, Any]] = {}
@@ -80,7 +83,7 @@ def _operation(endpoint: Endpoint, schemas: Schemas) -> dict[str, Any]:
     }
     if endpoint.description:
         operation["description"] = endpoint.description
-    parameters = [_path_parameter(parameter) for parameter in endpoint.path_parameters]
+    parameters = [_path_parameter(parameter, schemas) for parameter in endpoint.path_parameters]
     if endpoint.query is not None:
         parameters += _query_parameters(endpoint.query, schemas)
     if parameters:
@@ -102,13 +105,12 @@ def _operation(endpoint: Endpoint, schemas: Schemas) -> dict[str, Any]:
     return operation
 
 
-def _path_parameter(parameter: PathParameter) -> dict[str, Any]:
+def _path_parameter(parameter: PathParameter, schemas: Schemas) -> dict[str, Any]:
     schema: Schema
     if parameter.prefix is not None:
         schema = {"type": "string", "pattern": f"^{parameter.prefix}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$"}
     else:
-        schema = msgspec.json.schema(parameter.wanted)
-        schema.update(text_form(parameter.wanted))
+        schema = {**schemas.of(parameter.wanted), **text_form(parameter.wanted)}
         if schema.get("type") == "string":
             schema.setdefault("minLength", 1)
     return {"name": camel(parameter.name), "in": "path", "required": True, "schema": schema}

@@ -32,7 +32,7 @@ class Ready(msgspec.Struct):
 
 def probe_router() -> Router:
     """`/healthz`, `/readyz` and `/metrics`: no envelope, no limit, nobody asked for a name."""
-    routes = Router("", guard=Public(), tag="Probes", rate=Rate.NONE)
+    routes = Router("", guard=Public(), tag="Probes", rate=Rate.NONE, forgive_unknown=True)
 
     @routes.get("/healthz", envelope=False, quiet=True)
     async def healthz(call: Call[Anyone]) -> Alive:  # noqa: ARG001

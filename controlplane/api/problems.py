@@ -158,7 +158,7 @@ class _Leaf:
             _check_bounds(converted, path, problems)
 
 
-def _check_bounds(value: float | datetime, path: str, problems: Problems) -> None:
+def _check_bounds(value: Any, path: str, problems: Problems) -> None:
     """What msgspec allows and nothing behind the border can hold."""
     if isinstance(value, datetime):
         if value.tzinfo is None:

@@ -57,8 +57,8 @@ def _message(complaint: str, choices: Sequence[str]) -> str:
         kinds = [_KINDS.get(kind, kind) for kind in match["wanted"].split(" | ")]
         return f"must be {' or '.join(kinds)}, not {_KINDS.get(match['got'], match['got'])}"
     if match := _LENGTH.match(complaint):
-        counted = _COUNTED[match["kind"]]
-        return f"must have {_SIGNS[match['sign']]} {match['n']} {counted.removesuffix('s') if match['n'] == '1' else counted}"
+        counted = _COUNTED[match["kind"]].removesuffix("s" if match["n"] == "1" else "")
+        return f"must have {_SIGNS[match['sign']]} {match['n']} {counted}"
     if match := _BOUND.match(complaint):
         return f"must be {_SIGNS[match['sign']]} {match['n'].removesuffix('.0')}"
     if match := _PATTERN.match(complaint):

@@ -63,7 +63,7 @@ class ThingQuery(Page, rename="camel", kw_only=True, frozen=True):
     """Which things."""
 
     search: Annotated[str, Meta(max_length=20)] | None = None
-    colour: list[str] = []
+    colour: list[str] = msgspec.field(default_factory=list)
 
 
 class Sign(msgspec.Struct, rename="camel"):
