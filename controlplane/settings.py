@@ -144,9 +144,6 @@ class Settings:
     heartbeat_seconds: int = setting(
         kinds.whole(1, 3600), "30", "How often wrappers on a socket report; offline after three missed."
     )
-    approval_expiry_hours: float = setting(
-        kinds.number(0.01, 720), "24", "How long an approval waits where its wrapper names no time."
-    )
     session_idle_hours: float = setting(
         kinds.number(0.01, 8760), "24", "A sign-in ends after this long without a request."
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
 import pkgutil
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -18,7 +20,7 @@ from controlplane.store.postmaster import EmbeddedPostgresError
 from protocol.faults import Fault
 
 # Errors whose message is written for the person who typed the command.
-REFUSALS = (StateFolderError, EmbeddedPostgresError, DatabaseMisconfigured, SchemaUnknown, Fault)
+_TOLD = (StateFolderError, EmbeddedPostgresError, DatabaseMisconfigured, SchemaUnknown, Fault)
 
 
 class Refused(click.ClickException):
@@ -45,7 +47,8 @@ class Commands(click.Group):
     """
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
-        return sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__))
+        names = (module.name for module in pkgutil.iter_modules(__path__))
+        return sorted(name.replace("_", "-") for name in names if not name.startswith("_"))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.list_commands(ctx):
@@ -60,24 +63,29 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except SettingsError as error:
             raise WrongSettings(error.problems) from None
-        except REFUSALS as error:
-            raise Refused([str(error)]) from None
-        except BaseExceptionGroup as group:
-            # trio gathers what ends its tasks; it is ours to tell only when all of it was written to be told.
-            known, other = group.split(REFUSALS)
-            if other is not None or known is None:
-                if group.split(KeyboardInterrupt)[1] is None:
-                    raise KeyboardInterrupt from None
+        except Exception as error:
+            sentences = [_sentence(leaf) for leaf in _leaves(error)]
+            told = [sentence for sentence in sentences if sentence is not None]
+            # trio gathers what ends its tasks; a traceback is due when one of them was not written to be told.
+            if len(told) < len(sentences):
                 raise
-            raise Refused(list(dict.fromkeys(str(error) for error in _leaves(known)))) from None
+            raise Refused(list(dict.fromkeys(told))) from None
 
 
-def _leaves(group: BaseExceptionGroup[Any]) -> Iterator[BaseException]:
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error
+def _sentence(error: Exception) -> str | None:
+    if isinstance(error, _TOLD):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EADDRNOTAVAIL):
+        return f"HUB_BIND cannot be listened on ({os.strerror(error.errno)}): write another, or stop who listens there"
+    return None
+
+
+def _leaves(error: Exception) -> Iterator[Exception]:
+    if isinstance(error, ExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
 
 
 @click.group(

@@ -13,6 +13,7 @@ import trio
 
 from actors.people import Author
 from actors.runtime.ports import SystemClock, SystemIds, SystemRandomness
+from controlplane.cli import Refused
 from controlplane.opening import build_accounts, open_database, open_ground
 from controlplane.secret import Secret
 from controlplane.settings import Settings
@@ -63,7 +64,7 @@ async def _create(settings: Settings, folder: StateFolder, email: str, name: str
     async with open_database(settings, folder, join=True) as database:
         if await pending(database):
             if not settings.embedded:
-                raise click.ClickException("the database's schema is behind: run `hub migrate` first")
+                raise Refused(["the database's schema is behind: run `hub migrate` first"])
             await migrate(database)
         clock, randomness = SystemClock(), SystemRandomness()
         ids = SystemIds(clock, randomness)
