@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from controlplane.api.openapi import document
-from controlplane.api.routes import ROUTERS
+from controlplane.api.routes import routers
 from controlplane.settings import Settings
 
 
@@ -23,6 +23,6 @@ def command(output: BinaryIO) -> None:
       hub openapi | jq '.paths | keys'
     """
     settings = Settings.of_process()
-    endpoints = [endpoint for router in ROUTERS for endpoint in router.endpoints]
+    endpoints = [endpoint for router in routers() for endpoint in router.endpoints]
     described = document(endpoints, public_url=settings.public_address)
     output.write(msgspec.json.format(msgspec.json.encode(described)) + b"\n")
