@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from controlplane.store.database import Database
-from tests.postgres import PostgresServer, running_postgres
+from tests.postgres import PostgresServer, roomy_memory, running_postgres
 
 
 @pytest.fixture(scope="session")
@@ -17,7 +17,7 @@ def postgres() -> Iterator[PostgresServer]:
     """The session's PostgreSQL server."""
     # Not tmp_path_factory: its folders are long and a socket's path must be short.
     with (
-        tempfile.TemporaryDirectory(prefix="hub-", ignore_cleanup_errors=True) as folder,
+        tempfile.TemporaryDirectory(prefix="hub-", dir=roomy_memory(), ignore_cleanup_errors=True) as folder,
         running_postgres(Path(folder)) as server,
     ):
         yield server

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import math
 import os
@@ -37,7 +36,7 @@ SOCKET_NAME = ".s.PGSQL.5432"
 SOCKET_PATH_LIMIT_BYTES = 107  # sun_path of Linux, less its final zero; macOS has 103
 READY_SECONDS = 120.0  # recovery after a crash replays the log first
 BACKOFF_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
-STEADY_SECONDS = 30.0
+STEADY_SECONDS = 1.0  # a life longer than this was none that failed to start
 
 # Durability (fsync, full_page_writes, synchronous_commit) and data checksums are PostgreSQL's defaults and
 # stay.
@@ -72,6 +71,7 @@ class EmbeddedPostgres:
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
         self._stopping = False
+        self._ready = False
 
     @classmethod
     @asynccontextmanager
@@ -135,6 +135,11 @@ class EmbeddedPostgres:
         """The postmaster's process id while it runs under us."""
         process = self._process
         return process.pid if process is not None and process.returncode is None else None
+
+    @property
+    def ready(self) -> bool:
+        """Whether the server runs under us and takes connections."""
+        return self._ready
 
     def _check_socket_path(self) -> None:
         path = self.home / SOCKET_NAME
@@ -227,7 +232,9 @@ class EmbeddedPostgres:
                 task_status.started()
             if ready:
                 log.info("postgres.ready", process=process.pid, restarts=self.restarts)
+                self._ready = True
                 await _ended(process)
+                self._ready = False
             if self._stopping:
                 return
             if not announced:
@@ -297,17 +304,21 @@ class EmbeddedPostgres:
         log.info("postgres.stopped", process=process.pid, exit_status=process.poll())
 
     def _last_words(self) -> str:
-        spoken = [self.home / "start.log", *sorted((self.home / "log").glob("*.log"), key=_age)]
-        words: list[str] = []
-        for path in spoken[:1] + spoken[-1:]:
-            with contextlib.suppress(OSError), path.open("rb") as file:
-                file.seek(max(0, path.stat().st_size - 4096))
-                words += file.read().decode(errors="replace").splitlines()
-        return last_lines("\n".join(words))
+        # Early words go to start.log, later ones to the log collector's file of the day: the fresher one tells.
+        freshest = max([self.home / "start.log", *(self.home / "log").glob("*.log")], key=_modified_at)
+        try:
+            with freshest.open("rb") as file:
+                file.seek(max(0, freshest.stat().st_size - 4096))
+                return last_lines(file.read().decode(errors="replace"), 3)
+        except OSError as error:
+            return str(error)
 
 
-def _age(path: Path) -> float:
-    return path.stat().st_mtime
+def _modified_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 async def _ended(process: subprocess.Popen[bytes]) -> None:

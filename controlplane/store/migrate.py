@@ -16,7 +16,7 @@ from sqlalchemy import Connection, text
 import migrations
 from controlplane.store.database import Database
 
-_ADVISORY_LOCK = 0x4C_42_48_55  # "LBHU": nobody else in this database takes it
+ADVISORY_LOCK = 0x4C_42_48_55  # "LBHU": nobody else in this database takes it
 _LOCK = text("SELECT pg_advisory_xact_lock(:key)")
 
 
@@ -58,7 +58,7 @@ def configuration() -> Config:
 
 
 def _apply(connection: Connection) -> list[str]:
-    connection.execute(_LOCK, {"key": _ADVISORY_LOCK})
+    connection.execute(_LOCK, {"key": ADVISORY_LOCK})
     applied: list[str] = []
 
     def note(*, step: MigrationInfo, **_: Any) -> None:
