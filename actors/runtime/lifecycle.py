@@ -228,7 +228,9 @@ class Lifecycle:
 
     def wake_or_forget(self, cell: Cell) -> None:
         """After sleep or stop: a message that came meanwhile wakes a new incarnation."""
-        if cell.mailbox and not cell.kind.closed:
+        if cell.kind.closed:
+            self._bury(cell, DeadReason.ACTOR_STOPPED, Stopped(cell.path))
+        if cell.mailbox:
             self.make_ready(cell)
         else:
             self.forget(cell)

@@ -7,7 +7,7 @@ import trio
 import trio.testing
 
 from actors.runtime import Actor, ActorSystem, DeadReason, Stopped, Supervision
-from tests.unit.actors.runtime.people import PATIENT, Bug, Crash, House, Say, Wait
+from tests.unit.actors.runtime.people import PATIENT, Bug, Crash, House, Say, StopYourself, Wait
 
 
 async def open_house(system: ActorSystem) -> House:
@@ -162,6 +162,25 @@ async def test_who_crashes_while_the_system_stops_is_not_rebuilt() -> None:
     assert house.diary().starts == 1
     assert house.diary().lines == ["a"]
     assert house.counters()["dropped"] == 1
+
+
+@pytest.mark.parametrize("how", ["sleep", "stop"])
+async def test_what_came_during_a_goodbye_is_buried_when_the_system_stops(how: str) -> None:
+    async with ActorSystem.open() as system:
+        house = House(system)
+        system.register("person", house.person, supervision=PATIENT, idle_seconds=10)
+        house.diary().stop_gate = trio.Event()
+        await house.ref().ask(Say("hello") if how == "sleep" else StopYourself())
+        await trio.sleep(11)
+        assert house.ref().tell(Say("came late"))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(system.stop)
+            await trio.sleep(1)
+            house.diary().stop_gate.set()
+    assert system.dead_letters.counts[DeadReason.ACTOR_STOPPED] == 1
+    assert (house.diary().starts, house.diary().stops) == (1, 1)
+    counters = house.counters()
+    assert counters["accepted"] == counters["handled"] + counters["dropped"] == 2
 
 
 async def test_an_error_of_the_block_stops_the_system_and_is_raised_as_it_is() -> None:
