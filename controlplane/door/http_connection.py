@@ -9,6 +9,7 @@ has not accepted, and HTTP/2 over plain TCP (h2c), which no browser speaks and e
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 
 import h11
 import trio
@@ -25,6 +26,7 @@ from hypercorn.utils import parse_socket_addr
 
 from controlplane.door.answers import SECURITY_HEADERS, error_body
 from controlplane.door.options import HttpOptions
+from controlplane.door.read_gate import ConnectionEnded, ReadGate
 from controlplane.door.stream import DeadlineStream
 
 LINGER_SECONDS = 2.0
@@ -38,6 +40,14 @@ _ERRORS = {
 
 class PlainHttp(H11Protocol):
     """HTTP/1.0 and 1.1, whatever the request proposes to upgrade to."""
+
+    can_read: ReadGate
+
+    async def handle(self, event: Event) -> None:
+        """Take bytes, or the end of the connection: also when a write found out that the client is gone."""
+        if isinstance(event, Closed):
+            self.can_read.end()
+        await super().handle(event)
 
     async def _check_protocol(self, event: h11.Request) -> None:
         """Hypercorn would look for h2c and the HTTP/2 preface here."""
@@ -86,7 +96,6 @@ class PlainHttp(H11Protocol):
                 await self.can_read.set()
                 await self.send(Updated(idle=True))
             else:
-                await self.can_read.set()
                 await self.send(Closed())
 
     async def refuse(self, status: int) -> None:
@@ -151,6 +160,7 @@ class HttpConnection(TCPServer):
                     parse_socket_addr(sock.family, sock.getsockname()),
                     self.protocol_send,
                 )
+                self.http.can_read = ReadGate()
                 self.protocol = self.http  # type: ignore[assignment]  # where Hypercorn puts its picking wrapper
                 await self.idle_task.restart(task_group, self._idle_timeout)
                 await self._read_data()
@@ -175,7 +185,8 @@ class HttpConnection(TCPServer):
             elif not data:
                 break
             elif self._linger_until is None:
-                await self.http.handle(RawData(data))
+                with suppress(ConnectionEnded):
+                    await self.http.handle(RawData(data))
                 head_began = (head_began or trio.current_time()) if self._idle else None
         await self.http.handle(Closed())
 
@@ -195,6 +206,7 @@ class HttpConnection(TCPServer):
         """
         if self._linger_until is not None:
             return
+        self.http.can_read.end()
         self._linger_until = trio.current_time() + LINGER_SECONDS
         self._reading.deadline = min(self._reading.deadline, self._linger_until)
         self._deadline_stream.end()

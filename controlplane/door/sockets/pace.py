@@ -15,7 +15,7 @@ class Pace:
 
     def __init__(self, per_second: float, burst: int) -> None:
         self._interval_seconds = 1 / per_second
-        self._tolerance_seconds = burst / per_second
+        self._tolerance_seconds = (burst + 0.5) / per_second  # half a frame more than meant: floats round
 
     def next_due(self, due: float, now: float) -> float | None:
         """Count one frame.

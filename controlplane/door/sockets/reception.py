@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import structlog
 import trio
+from websockets.frames import CloseCode
 
 from controlplane.door.sockets.connection import Connection
 from controlplane.door.sockets.handshake import Admission, Refused, SocketRoute
@@ -22,6 +23,7 @@ from protocol.faults import Fault
 log = structlog.get_logger()
 
 RETRY_AFTER_SECONDS = 2
+MAX_PROFILES = 64
 
 
 class Reception:
@@ -101,6 +103,8 @@ class Reception:
         key = (admission.limits, admission.on_binary)
         found = self._profiles.get(key)
         if found is None:
+            if len(self._profiles) >= MAX_PROFILES:  # a route that makes new limits for each connection
+                self._profiles.clear()
             found = Profile(
                 admission.limits,
                 stall_seconds=self.options.stall_seconds,
@@ -252,8 +256,12 @@ class Handshake:
         poller.replace(self._fd, connection)
         if self._muted:
             poller.modify(self._fd, READ)
-        if admission.on_open is not None:
-            admission.on_open(connection)
+        try:
+            if admission.on_open is not None:
+                admission.on_open(connection)
+        except Exception:
+            log.exception("socket.handler_failed", remote_address=self._remote_address)
+            connection.close(CloseCode.INTERNAL_ERROR, "internal error")
         if self._early:
             connection.feed(bytes(self._early))
 

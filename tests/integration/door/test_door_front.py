@@ -157,17 +157,3 @@ async def test_an_exhausted_process_waits_and_lives_on(door, monkeypatch):
 @pytest.fixture
 def options(options):
     return replace(options, max_arrivals=20, http=replace(options.http, max_connections=10))
-
-
-async def test_an_idle_connection_is_let_go(door, read_all):
-    """After an answer the idle timer runs, though the app has ended the task that should have started it."""
-    stream = await door.dial()
-    async with stream:
-        await stream.send_all(b"GET /hello HTTP/1.1\r\nHost: hub.test\r\n\r\n")
-        with trio.fail_after(door.options.http.idle_seconds + 1):
-            assert (await read_all(stream)).endswith(b"hello")
-
-
-async def test_connection_close_is_obeyed_at_once(door):
-    with trio.fail_after(1):
-        assert await door.says_hello()

@@ -5,7 +5,8 @@
 3. Its sockets cannot do without permessage-deflate, and its backlog of a hundred is too short for a reconnect storm.
 4. Its per-connection server is an internal: closes what it serves only if asked to, and may change with the version.
 5. Peeking at more than the request line waits for what the receive buffer may never hold.
-6. The app's task ends the connection, or starts its idle timer, after having cancelled itself (test_door_front.py).
+6. The app's task ends the connection, or starts its idle timer, after having cancelled itself.
+7. A client that goes while a second request waits behind the first leaves its connection waiting for ever.
 """
 
 from __future__ import annotations
@@ -151,3 +152,30 @@ async def test_trap_5_a_request_that_trickles_in(door):
                 await trio.sleep(0.0002)
             with trio.fail_after(2):
                 assert (await stream.receive_some()).startswith(expected)
+
+
+async def test_trap_6_connection_close_is_obeyed_at_once(door):
+    with trio.fail_after(1):
+        assert await door.says_hello()
+
+
+async def test_trap_6_an_idle_connection_is_let_go(door, read_all):
+    stream = await door.dial()
+    async with stream:
+        await stream.send_all(b"GET /hello HTTP/1.1\r\nHost: hub.test\r\n\r\n")
+        with trio.fail_after(door.options.http.idle_seconds + 1):
+            assert (await read_all(stream)).endswith(b"hello")
+
+
+async def test_trap_7_a_client_that_goes_leaves_nothing_waiting(door, until):
+    """The answer cannot be written, or is the last: either way nobody looks at the request behind it."""
+    for last in (b"", b"Connection: close\r\n"):
+        for _ in range(20):
+            stream = await door.dial()
+            requests = b"GET /%s HTTP/1.1\r\nHost: hub.test\r\n" + last + b"\r\nGET /hello HTTP/1.1\r\nHost: h\r\n\r\n"
+            await stream.send_all(requests % (b"large" if not last else b"slow"))
+            await stream.receive_some(10) if not last else None
+            stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            stream.socket.close()
+    await until(lambda: not door.door.http.connections, seconds=10)
+    assert await door.says_hello()
