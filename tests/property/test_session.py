@@ -15,6 +15,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from protocol.session import HubSession, ProtocolBroken, Verdict, WrapperSession
 
+COUNT = st.integers(1, 5)
+
 
 @dataclass
 class Connection:
@@ -46,7 +48,34 @@ class Promises(RuleBasedStateMachine):
         self.connection: Connection | None = None
         self.ghost: Connection | None = None
 
-    # --- the Hub's decisions -----------------------------------------------------------------------------
+    # --- what happens ------------------------------------------------------------------------------------------------
+
+    @rule(moves=st.lists(st.sampled_from(["hub", "wrapper", "journal", "send"]), min_size=1, max_size=12), count=COUNT)
+    def life(self, moves: list[str], count: int) -> None:
+        """Ordinary life, in any order: without much of it between the disasters nothing would ever be at stake."""
+        for move in moves:
+            connection = self.connection
+            if connection is None:
+                self.connect()
+            elif move == "hub" and connection.to_hub:
+                self.hub_reads(count=count)
+            elif move == "wrapper" and connection.to_wrapper:
+                self.wrapper_reads(count=count)
+            elif move == "journal":
+                self.wrapper_journals()
+            elif move == "send" and connection.welcomed:
+                self.wrapper_sends()
+
+    @rule(what=st.sampled_from(["drop", "drop", "hub", "wrapper", "wrapper", "journal"]))
+    def disaster(self, what: str) -> None:
+        {
+            "drop": self.drop,
+            "hub": self.hub_crashes,
+            "wrapper": self.wrapper_crashes,
+            "journal": self.wrapper_loses_its_journal,
+        }[what]()
+
+    # --- the Hub's decisions -----------------------------------------------------------------------------------------
 
     @rule()
     def issue(self) -> None:
@@ -72,22 +101,17 @@ class Promises(RuleBasedStateMachine):
             self.sent_as.setdefault(seq, set()).add(self.issued[seq - 1])
             connection.to_wrapper.append(("promise", (seq, self.issued[seq - 1])))
 
-    # --- connections -------------------------------------------------------------------------------------
+    # --- connections -------------------------------------------------------------------------------------------------
 
-    @precondition(lambda self: self.connection is None)
-    @rule()
     def connect(self) -> None:
         self.batch.clear()
         last_seq = self.wrapper.connecting()
         assert last_seq == self.mark
         self.connection = Connection(to_hub=[("hello", last_seq)])
 
-    @precondition(lambda self: self.connection is not None)
-    @rule()
     def drop(self) -> None:
         """The network goes: what was on its way to the wrapper is lost, the rest may come late."""
-        assert self.connection is not None
-        if self.connection.hub is not None:
+        if self.connection is not None and self.connection.hub is not None:
             self.ghost = self.connection
         self.connection = None
 
@@ -118,10 +142,8 @@ class Promises(RuleBasedStateMachine):
         if queue[place][0] != "welcome":
             queue[place], queue[place + 1] = queue[place + 1], queue[place]
 
-    # --- the Hub reads -----------------------------------------------------------------------------------
+    # --- the Hub reads -----------------------------------------------------------------------------------------------
 
-    @precondition(lambda self: self.connection is not None and self.connection.to_hub)
-    @rule(count=st.integers(1, 5))
     def hub_reads(self, count: int) -> None:
         connection = self.connection
         assert connection is not None
@@ -134,6 +156,7 @@ class Promises(RuleBasedStateMachine):
             assert isinstance(value, int)
             connection.hub = HubSession.resume(last_seq=value, acknowledged=self.acknowledged, issued=len(self.issued))
             self.acknowledged = max(self.acknowledged, connection.hub.acknowledged)
+            assert self.acknowledged >= value, "a hello that knows more is an acknowledgement"
             connection.to_wrapper.append(("welcome", connection.hub.resumed_from))
             self.push()
         elif kind == "ack":
@@ -154,7 +177,6 @@ class Promises(RuleBasedStateMachine):
         connection.hub.answered(message_id)
         connection.to_wrapper.append(("accepted", message_id))
 
-    @rule()
     def hub_crashes(self) -> None:
         """Its sessions go with it; its book stays."""
         self.connection = self.ghost = None
@@ -178,10 +200,8 @@ class Promises(RuleBasedStateMachine):
                 continue
             raise AssertionError("a lie was believed")
 
-    # --- the wrapper reads -------------------------------------------------------------------------------
+    # --- the wrapper reads -------------------------------------------------------------------------------------------
 
-    @precondition(lambda self: self.connection is not None and self.connection.to_wrapper)
-    @rule(count=st.integers(1, 5))
     def wrapper_reads(self, count: int) -> None:
         connection = self.connection
         assert connection is not None
@@ -206,7 +226,6 @@ class Promises(RuleBasedStateMachine):
                 for message_id in self.wrapper.accepted([str(value)]):
                     self.outbox.remove(message_id)
 
-    @rule()
     def wrapper_journals(self) -> None:
         """The batch reaches the disk, and only then may it be acked."""
         if self.batch:
@@ -215,8 +234,6 @@ class Promises(RuleBasedStateMachine):
             self.wrapper.committed(self.mark)
             self.batch.clear()
 
-    @precondition(lambda self: self.connection is not None and self.connection.welcomed)
-    @rule()
     def wrapper_sends(self) -> None:
         assert self.connection is not None
         seq = self.wrapper.ack_due()
@@ -233,13 +250,11 @@ class Promises(RuleBasedStateMachine):
         self.outbox.append(f"m{self.made}")
         self.wrapper.enqueue(f"m{self.made}")
 
-    @rule()
     def wrapper_crashes(self) -> None:
         self.batch.clear()
         self.connection = None
         self.wrapper = WrapperSession(last_seq=self.mark, unaccepted=self.outbox, window=3)
 
-    @rule()
     def wrapper_loses_its_journal(self) -> None:
         """A new disk: all that was acknowledged is gone for good and must not be played again."""
         self.batch.clear()
@@ -250,7 +265,7 @@ class Promises(RuleBasedStateMachine):
         self.outbox = []
         self.wrapper = WrapperSession(last_seq=0, window=3)
 
-    # --- what must hold ----------------------------------------------------------------------------------
+    # --- what must hold ----------------------------------------------------------------------------------------------
 
     @invariant()
     def journalled_once_in_order_without_holes(self) -> None:
