@@ -58,6 +58,9 @@ SETTINGS: Mapping[str, str] = {
     "log_rotation_size": "0",
     "log_file_mode": "0600",
     "log_checkpoints": "off",
+    # Neither statements nor details (which quote rows): what is in the database stays out of logs.
+    "log_error_verbosity": "terse",
+    "log_min_error_statement": "panic",
 }
 
 
@@ -111,8 +114,8 @@ class EmbeddedPostgres:
             if await stop_left_over(postgres.data):
                 log.warning("postgres.left_over_stopped", folder=str(postgres.data))
             async with open_household() as nursery:
-                await nursery.start(postgres._supervise, programs)
                 try:
+                    await nursery.start(postgres._supervise, programs)
                     yield postgres
                 finally:
                     postgres._stopping = True
@@ -139,7 +142,7 @@ class EmbeddedPostgres:
     @property
     def ready(self) -> bool:
         """Whether the server runs under us and takes connections."""
-        return self._ready
+        return self._ready and self.pid is not None
 
     def _check_socket_path(self) -> None:
         path = self.home / SOCKET_NAME
@@ -223,8 +226,16 @@ class EmbeddedPostgres:
         failures = 0
         while True:
             started_at = trio.current_time()
-            process = self._start(programs)
             ready = False
+            try:
+                process = self._start(programs)
+            except OSError as error:  # no memory, no process to be had: later perhaps
+                if not announced:
+                    raise EmbeddedPostgresError(f"the embedded PostgreSQL does not start: {error}") from None
+                log.error("postgres.not_started", reason=str(error))
+                failures += 1
+                await trio.sleep(_backoff_seconds(failures))
+                continue
             with trio.move_on_after(math.inf if announced else READY_SECONDS):
                 ready = await self._wait_ready(process)
             if ready and not announced:
@@ -241,7 +252,7 @@ class EmbeddedPostgres:
                 await self._stop()
                 raise EmbeddedPostgresError(f"the embedded PostgreSQL does not start: {self._last_words()}")
             failures = 0 if trio.current_time() - started_at > STEADY_SECONDS else failures + 1
-            delay = BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)]
+            delay = _backoff_seconds(failures)
             log.error(
                 "postgres.ended",
                 process=process.pid,
@@ -312,6 +323,10 @@ class EmbeddedPostgres:
                 return last_lines(file.read().decode(errors="replace"), 3)
         except OSError as error:
             return str(error)
+
+
+def _backoff_seconds(failures: int) -> float:
+    return BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)]
 
 
 def _modified_at(path: Path) -> float:

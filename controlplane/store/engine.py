@@ -57,6 +57,7 @@ def build_engine(url: URL, limits: Limits, *, opened: Callable[[], object]) -> A
         pool_use_lifo=True,
         # Lanes keep the number of transactions at the pool's size, so nobody ever waits here.
         pool_timeout=limits.pool_timeout_seconds,
+        hide_parameters=True,  # an error's text reaches the log, what was bound must not
         json_serializer=_as_it_is,
         json_deserializer=_as_it_is,
         connect_args={
@@ -81,6 +82,7 @@ def build_unlimited_engine(url: URL, limits: Limits, *, opened: Callable[[], obj
     engine = create_async_engine(
         url,
         poolclass=NullPool,
+        hide_parameters=True,
         connect_args={"timeout": limits.connect_timeout_seconds, "server_settings": {**_SESSION}},
     )
     return _equipped(engine, opened)

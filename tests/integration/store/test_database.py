@@ -82,6 +82,15 @@ async def test_integrity_errors_are_left_to_the_stores(notes: Database):
         await notes.write(run, "INSERT INTO notes VALUES (1)")
 
 
+async def test_errors_do_not_tell_what_was_bound(notes: Database):
+    def leak(connection: Connection) -> None:
+        connection.execute(text("INSERT INTO notes VALUES (1, CAST(:body AS jsonb)), (1, NULL)"), {"body": '"canary"'})
+
+    with pytest.raises(IntegrityError) as caught:
+        await notes.write(leak)
+    assert "canary" not in str(caught.value)
+
+
 async def test_json_passes_as_text_for_text_statements_and_for_tables(notes: Database):
     table = Table("notes", MetaData(), Column("id", Integer), Column("body", JSONB))
     body = msgspec.json.encode({"é": [1, 2.5, None], "nested": {"a": "\n"}}).decode()

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import trio
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import IntegrityError
 
 from controlplane.store import embedded, postmaster
 from controlplane.store.database import Database
@@ -116,6 +117,33 @@ async def test_it_is_durable_private_and_off_the_network(state_dir: Path):
         assert postgres.home.stat().st_mode & 0o777 == 0o700
         assert postgres.data.stat().st_mode & 0o777 == 0o700
         assert state_dir.parent.stat().st_mode & 0o777 == 0o700  # as tempfile made it: parents are left alone
+
+
+async def test_its_log_does_not_quote_rows_or_statements(state_dir: Path):
+    async with EmbeddedPostgres.open(state_dir) as postgres, Database.open(postgres.url) as database:
+        await database.write(run, "CREATE TABLE secrets (value text PRIMARY KEY)")
+        await database.write(run, "INSERT INTO secrets VALUES ('canary')")
+        with pytest.raises(IntegrityError):
+            await database.write(run, "INSERT INTO secrets VALUES ('canary')")
+    written = "".join(path.read_text() for path in (postgres.home / "log").iterdir())
+    assert "duplicate key" in written
+    assert "canary" not in written
+
+
+async def test_a_start_that_is_cancelled_leaves_no_server(state_dir: Path):
+    async with EmbeddedPostgres.open(state_dir):
+        pass
+    with trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_open_for_ever, state_dir)
+            await until(lambda: servers(state_dir) != [])
+            scope.cancel()
+    assert servers(state_dir) == []
+
+
+async def _open_for_ever(state_dir: Path) -> None:
+    async with EmbeddedPostgres.open(state_dir):
+        await trio.sleep_forever()
 
 
 async def test_a_killed_server_comes_back_by_itself(state_dir: Path):
