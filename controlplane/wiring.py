@@ -124,23 +124,24 @@ async def serve(settings: Settings, folder: StateFolder, *, on_ready: Callable[[
             async def drain() -> None:
                 hub.draining = True
 
-            async with trio.open_nursery() as nursery:
-                door: Door = await nursery.start(
-                    partial(
-                        front.serve,
-                        bind=settings.bind,
-                        app=cast(App, build_app(routers(), hub)),
-                        routes={SOCKET_PATH: tenant_socket},
-                        shutdown=shutdown,
-                        on_drain=drain,
-                        options=DoorOptions(drain_seconds=max(1.0, settings.shutdown_seconds - 5)),
+            async with trio.open_nursery() as watching:
+                watching.start_soon(_set_on_signal, shutdown, watching.cancel_scope)
+                async with trio.open_nursery() as serving:
+                    door: Door = await serving.start(
+                        partial(
+                            front.serve,
+                            bind=settings.bind,
+                            app=cast(App, build_app(routers(), hub)),
+                            routes={SOCKET_PATH: tenant_socket},
+                            shutdown=shutdown,
+                            on_drain=drain,
+                            options=DoorOptions(drain_seconds=max(1.0, settings.shutdown_seconds - 5)),
+                        )
                     )
-                )
-                hub.metrics.read("sockets", partial(_socket_numbers, door))
-                nursery.start_soon(_set_on_signal, shutdown, nursery.cancel_scope)
-                tune_gc()
-                on_ready(f"http://{settings.bind.rpartition(':')[0]}:{door.port}", setup_token)
-                await shutdown.wait()
+                    hub.metrics.read("sockets", partial(_socket_numbers, door))
+                    tune_gc()
+                    on_ready(f"http://{settings.bind.rpartition(':')[0]}:{door.port}", setup_token)
+                watching.cancel_scope.cancel()
 
 
 async def _set_on_signal(shutdown: trio.Event, scope: trio.CancelScope) -> None:
