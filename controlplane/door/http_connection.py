@@ -147,6 +147,8 @@ class HttpConnection(TCPServer):
         """
         try:
             sock = self.stream.socket
+            client = parse_socket_addr(sock.family, sock.getpeername())  # it may be gone already: OSError
+            server = parse_socket_addr(sock.family, sock.getsockname())
             async with TaskGroup() as task_group:
                 self._task_group = task_group
                 self.http = PlainHttp(
@@ -156,8 +158,8 @@ class HttpConnection(TCPServer):
                     task_group,
                     ConnectionState(self.state),
                     False,
-                    parse_socket_addr(sock.family, sock.getpeername()),
-                    parse_socket_addr(sock.family, sock.getsockname()),
+                    client,
+                    server,
                     self.protocol_send,
                 )
                 self.http.can_read = ReadGate()

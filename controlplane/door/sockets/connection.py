@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final, Protocol
 
 import structlog
-from websockets.frames import BINARY, CLOSE, CONT, PING, PONG, TEXT, CloseCode, Frame
+from websockets.frames import BINARY, CLOSE, CONT, PING, TEXT, CloseCode, Frame
 from websockets.protocol import OPEN, Event
 
 from controlplane.door.sockets.backlog import Backlog
@@ -24,10 +24,7 @@ log = structlog.get_logger()
 SLOW_CONSUMER: Final = 4003
 TOO_FAST: Final = 4005
 REASON_BYTES: Final = 123
-
-_OPEN: Final = 0
-_CLOSING: Final = 1
-_GONE: Final = 2
+_OPEN, _CLOSING, _GONE = range(3)
 
 
 class SocketHandler(Protocol):
@@ -135,7 +132,7 @@ class Connection:
         return self.send_frame(text_frame(data))
 
     def send_binary(self, data: bytes) -> bool:
-        """Send a binary message; see `send_text`."""
+        """The same in a binary message."""
         return self.send_frame(binary_frame(data))
 
     def send_frame(self, frame: bytes) -> bool:
@@ -228,8 +225,7 @@ class Connection:
             self._flush()
 
     def _take_frames(self, frames: Iterable[Event], answers: list[bytes]) -> None:
-        """Handle decoded frames. `answers` are the protocol's own: a pong for each ping, then perhaps a close frame;
-        they go out in the order of what they answer, between the answers of the handler."""
+        """Handle frames. `answers` are the protocol's own: a pong for each ping, in order, then perhaps a close."""
         pongs = 0
         for frame in frames:
             if not isinstance(frame, Frame):  # a request: its handshake is behind us
@@ -239,18 +235,16 @@ class Connection:
             if frame.opcode is PING:
                 self._write(answers[pongs])
                 pongs += 1
-            elif frame.opcode is PONG:
-                continue
             elif frame.opcode is CONT:
                 self._continue(frame)
             elif frame.opcode is BINARY and self._profile.on_binary is None:
                 self.close(CloseCode.UNSUPPORTED_DATA, "this socket speaks text")
-            elif not frame.fin:
+            elif not frame.fin:  # control frames are always final
                 self._partial = PartialMessage(text=frame.opcode is TEXT)
                 self._continue(frame)
             elif frame.opcode is TEXT:
                 self._text(bytes(frame.data))
-            else:
+            elif frame.opcode is BINARY:
                 self._hand_over(self._profile.on_binary, bytes(frame.data))
         if self._phase == _OPEN and self._protocol.state is not OPEN:
             self._leave(*verdict(self._protocol))
@@ -325,7 +319,7 @@ class Connection:
             self._overflow(backlog)
 
     def _write_answers(self, answers: list[bytes]) -> None:
-        """Write what the protocol has to say itself; an empty answer asks for the end of the stream."""
+        """What the protocol has to say itself; an empty answer asks for the end of the stream."""
         for data in answers:
             if self._phase == _GONE:
                 return
@@ -384,7 +378,7 @@ class Connection:
         self.close(SLOW_CONSUMER, "slow consumer")
 
     def _leave(self, code: int, reason: str) -> None:
-        """No longer open: from here on only the good-bye is left, under a deadline."""
+        """No longer open: only the good-bye is left, under a deadline."""
         self._phase = _CLOSING
         self._partial = None
         self._poller.set_deadline(self._fd, self._profile.close_seconds)
