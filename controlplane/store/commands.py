@@ -51,7 +51,8 @@ _REJECT = text("""
 # A result is the truth of what happened, so it also counts for a command that expired or was cancelled on the way.
 _RESULT = text("""
     UPDATE remote_commands SET status = :status, output = :output, started_at = :started_at,
-        finished_at = coalesce(:finished_at, :at), acknowledged_at = coalesce(acknowledged_at, :at)
+        finished_at = coalesce(CAST(:finished_at AS timestamptz), CAST(:at AS timestamptz)),
+        acknowledged_at = coalesce(acknowledged_at, CAST(:at AS timestamptz))
     WHERE id = :id AND order_id = :order_id
       AND status IN ('QUEUED', 'SENT', 'ACKNOWLEDGED', 'EXPIRED', 'CANCELLED') RETURNING id""")
 
