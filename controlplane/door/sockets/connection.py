@@ -144,7 +144,7 @@ class Connection:
         return self._phase == _OPEN
 
     def close(self, code: int, reason: str = "") -> None:
-        """Start the closing handshake; the peer has a few seconds to answer it. Nothing happens when it is not open.
+        """Start the closing handshake, which has a deadline. Nothing happens when it is not open.
 
         Args:
             code: WebSocket close code (RFC 6455 section 7.4).
@@ -158,7 +158,6 @@ class Connection:
         self._write_answers(self._protocol.data_to_send())
 
     # What the poller calls: see `Entry`.
-
     def ready(self, mask: int, /) -> None:
         if mask & WRITE:
             self._flush()
@@ -187,7 +186,6 @@ class Connection:
                 self._take(len(piece))
 
     # In.
-
     def _receive(self) -> None:
         try:
             size = self._socket.recv_into(self._poller.buffer)
