@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import perf_counter
+
 import pytest
 import trio
 import trio.testing
@@ -215,6 +217,43 @@ async def test_a_cancelled_stop_is_seen_through() -> None:
             scope.cancel()
             await system.stop()
         assert house.diary().stops == 1
+
+
+@pytest.mark.parametrize("awake", [False, True])
+async def test_without_any_time_to_stop_everything_is_buried(awake: bool) -> None:
+    async with ActorSystem.open(stop_seconds=0) as system:
+        house = await open_house(system)
+        for number in range(2_000):
+            if awake:
+                await house.ref(str(number)).ask(Say("hello"))
+        for number in range(2_000):
+            house.ref(str(number)).tell(Wait(trio.Event()))
+    counters = house.counters()
+    assert counters["accepted"] == counters["handled"] + counters["dropped"]
+    assert counters["dropped"] == system.dead_letters.count == 2_000
+    assert list(system.living("person")) == []
+
+
+async def test_once_the_tasks_are_cancelled_nobody_gets_a_turn() -> None:
+    """The queue is long, its handlers heavy; the one at its end would need a task when there are none any more."""
+
+    class Heavy(Actor):
+        def receive(self, message: object) -> object:
+            until = perf_counter() + 0.003  # longer than the dispatcher goes on without a pause
+            while perf_counter() < until:
+                pass
+            return None
+
+    async with ActorSystem.open(stop_seconds=0) as system:
+        house = await open_house(system)
+        system.register("heavy", lambda _: Heavy(), supervision=Supervision())
+        for number in range(20):
+            await system.ref("heavy", str(number)).ask(Say("wake up"))
+        for number in range(20):
+            system.ref("heavy", str(number)).tell("burn")
+        house.ref().tell(Say("last in the queue"))
+    assert house.diary().starts == 0
+    assert system.dead_letters.counts[DeadReason.ACTOR_STOPPED] >= 1
 
 
 async def test_nobody_is_left_behind() -> None:

@@ -440,6 +440,15 @@ async def test_watchers_hear_of_an_escalation_also_afterwards(strict: House) -> 
     assert heard == {end: 2}
 
 
+async def test_a_stop_comes_before_the_next_message(house: House) -> None:
+    await house.ref().ask(Say("awake"))
+    house.ref().tell(StopYourself())
+    house.ref().tell(Say("buried"))
+    await trio.testing.wait_all_tasks_blocked()
+    assert house.diary().lines == ["awake"]
+    assert house.diary().stops == 1
+
+
 async def test_a_stopped_actor_is_woken_anew(house: House) -> None:
     gate, begun = trio.Event(), trio.Event()
     house.ref().tell(Wait(gate, begun))
