@@ -35,7 +35,7 @@ _SECRET_ENDINGS: Final = ("password", "secret", "token", "apikey", "privatekey",
 _SECRET_TEXT: Final = re.compile(
     r"(?P<key>\bhk_[0-9A-Za-z]+_)[0-9A-Za-z_-]+"
     r"|\bhk_[0-9A-Za-z-]+"
-    r"|(?P<made>\b(?:reg|sk|rk|pk|whsec|sess)_)(?:live_|test_)?[0-9A-Za-z_-]{16,}"
+    r"|(?P<made>\b(?:rt|sk|rk|pk|whsec)_)(?:live_|test_)?[0-9A-Za-z_-]{16,}"
     r"|(?P<scheme>\b(?:Bearer|Basic)\s+)[^\s\"',;]+"
     r"|(?P<user>://[^\s/:@]*:)[^\s/@]+(?=@)"
     r"|(?P<cookie>\b(?:__Secure-|__Host-)?next-auth\.[a-z-]+=)[^\s;\"',]+"

@@ -67,7 +67,7 @@ PLANTED: dict[str, Callable[[str], dict[str, object]]] = {
     "an API key in a sentence": lambda c: {"why": f"hk_ab12cd_{c[:9]} was refused"},
     "a bearer token": lambda c: {"header": f"Bearer {c[:9]}"},
     "basic credentials": lambda c: {"header": "Basic " + base64.b64encode(c[:9].encode()).decode()},
-    "a registration token": lambda c: {"seen": f"reg_{c}"},
+    "a registration token": lambda c: {"seen": f"rt_{secrets.token_hex(32)[:40]}{c}"},
     "a session token alone": lambda c: {"seen": c},
     "a session cookie": lambda c: {"seen": f"a=1; __Secure-next-auth.session-token={c[:9]}; b=2"},
     "a database URL": lambda c: {"url": f"postgresql+asyncpg://hub:{c[:9]}@db/hub"},
