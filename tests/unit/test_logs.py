@@ -88,9 +88,7 @@ def pieces(secret: str) -> list[str]:
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
 @pytest.mark.parametrize("where", PLANTED)
-def test_no_planted_secret_reaches_the_log(
-    configure: Callable[..., Log], where: str, log_format: str
-) -> None:
+def test_no_planted_secret_reaches_the_log(configure: Callable[..., Log], where: str, log_format: str) -> None:
     log = configure(log_format)
     planted = canary()
     fields = PLANTED[where](planted)
@@ -101,9 +99,7 @@ def test_no_planted_secret_reaches_the_log(
 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
-def test_no_planted_secret_reaches_the_log_by_a_library(
-    configure: Callable[..., Log], log_format: str
-) -> None:
+def test_no_planted_secret_reaches_the_log_by_a_library(configure: Callable[..., Log], log_format: str) -> None:
     log = configure(log_format)
     planted = canary()
     logging.getLogger("hypercorn.error").warning("GET %s", f"/socket?key=1&api_key={planted}")
