@@ -60,7 +60,7 @@ class _Frame(msgspec.Struct):
     id: str = ""
     event: str = ""
     ok: bool = False
-    payload: msgspec.Raw | None = None
+    payload: msgspec.Raw = msgspec.Raw(b"null")  # an optional Raw would take nothing but null
     error: dict[str, Any] | None = None
 
 
@@ -154,7 +154,7 @@ class Gateway:
                 await self._socket.send(msgspec.json.encode(frame), text=True)
                 answer = await take.receive()
         except (ConnectionClosed, trio.EndOfChannel) as error:
-            raise GatewayLost("the gateway went away") from error
+            raise GatewayLost(self._farewell()) from error
         except trio.TooSlowError as error:
             # A send that was cut off may have left half a frame: nothing may follow it.
             await trio.aclose_forcefully(self._socket.stream)
@@ -164,7 +164,12 @@ class Gateway:
         if not answer.ok:
             fault = answer.error or {}
             raise GatewayRefused(str(fault.get("code", "UNKNOWN")), str(fault.get("message", "")))
-        return bytes(answer.payload or b"null")
+        return bytes(answer.payload)
+
+    def _farewell(self) -> str:
+        """Why the connection is gone, in the gateway's words where it gave any."""
+        code, reason = self._socket.close_code, self._socket.close_reason
+        return f"the gateway closed the connection: {code} {reason or ''}".strip() if code else "the gateway went away"
 
     async def _greet(self, token: Secret | None, version: str) -> None:
         params: dict[str, Any] = {
@@ -192,14 +197,14 @@ class Gateway:
             while True:
                 frame = _decoder.decode(await self._socket.recv(decode=False))
                 if frame.type == "event":
-                    self._on_event(frame.event, bytes(frame.payload or b"null"))
+                    self._on_event(frame.event, bytes(frame.payload))
                 elif frame.type == "res" and (waiting := self._answers.get(frame.id)) is not None:
                     waiting.send_nowait(frame)
         except (ConnectionClosed, msgspec.MsgspecError, trio.WouldBlock):
             await trio.aclose_forcefully(self._socket.stream)
         finally:
             self._lost.set()
-            for waiting in self._answers.values():
+            for waiting in list(self._answers.values()):
                 waiting.close()
 
     async def _watch(self) -> None:
