@@ -92,7 +92,9 @@ class Answer:
             await send({"type": "http.response.body", "body": payload, "more_body": False})
             return
         await send({"type": "http.response.body", "body": payload, "more_body": True})
-        await body.discard()
+        if await body.discard():
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
         async with trio.open_nursery() as nursery:
             nursery.start_soon(body.discard_for_ever)
             await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -65,8 +65,8 @@ class BodyReader:
             raise ValidationError.of("body", "broke off before its end")
         return b"".join(chunks)
 
-    async def discard(self) -> None:
-        """Read on without keeping anything, within bounds: an unread body would cost the connection.
+    async def discard(self) -> bool:
+        """Read on without keeping anything, within bounds, and tell whether that was all of it.
 
         A server that closes on unread bytes resets the connection, and the client may lose the answer it was just
         sent (RFC 9112 section 9.6).
@@ -75,6 +75,7 @@ class BodyReader:
         with trio.move_on_after(_DISCARDED_WITHIN_SECONDS):
             while not self.finished and left > 0:
                 left -= len(await self._next())
+        return self.finished
 
     async def discard_for_ever(self) -> None:
         """Take whatever still comes until cancelled: Hypercorn's reader would otherwise wait on a full queue."""

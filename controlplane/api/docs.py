@@ -14,7 +14,11 @@ _PAGE_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_ASSETS: Final = {"docs.mjs": "text/javascript; charset=utf-8", "docs.css": "text/css; charset=utf-8"}
+_ASSETS: Final = {
+    "docs.mjs": "text/javascript; charset=utf-8",
+    "docs.css": "text/css; charset=utf-8",
+    "docs.svg": "image/svg+xml",
+}
 
 
 def docs_router(openapi: bytes) -> Router:

@@ -190,7 +190,7 @@ def _refusals(endpoint: Endpoint) -> dict[str, Any]:
     for status, faults in by_status.items():
         codes = [fault.code for fault in faults]
         response: dict[str, Any] = {
-            "description": "; ".join(f"{fault.code}: {_first_line(fault)}" for fault in faults),
+            "description": "\n".join(f"{fault.code}: {_first_line(fault)}" for fault in faults),
             "content": {
                 "application/json": {
                     "schema": {

@@ -18,8 +18,7 @@ class _Node:
 class Table:
     """All endpoints of an app.
 
-    A literal segment wins over a named one, and is never left again: `/orders/search` does not also mean the
-    order with the id `search`.
+    A plain path wins over one with names, and a literal segment over a named one.
 
     Raises:
         BadDeclaration: two endpoints have the same method and path.

@@ -88,17 +88,17 @@ function objectsIn(doc, given) {
   return inner.flatMap((one) => objectsIn(doc, one));
 }
 
-/** A type as a table of fields; those that hold objects open on demand. */
-function fields(doc, given, depth = 0) {
+/** A type as a table of fields; those that hold objects open on demand. `asked`: the caller must send what is required. */
+function fields(doc, given, asked, depth = 0) {
   const { schema } = doc.resolve(given);
   if (!schema.properties) {
     const line = make("p", { class: "type" }, make("code", { text: typeName(doc, given) }), ` ${limits(doc, given)}`);
-    const inner = depth < DEEPEST ? objectsIn(doc, given).map((one) => fields(doc, one, depth + 1)) : [];
+    const inner = depth < DEEPEST ? objectsIn(doc, given).map((one) => fields(doc, one, asked, depth + 1)) : [];
     return make("div", {}, line, inner);
   }
   const list = make("dl", { class: "fields" });
   for (const [name, field] of Object.entries(schema.properties)) {
-    const required = (schema.required ?? []).includes(name);
+    const required = asked && (schema.required ?? []).includes(name);
     const described = doc.resolve(field).schema;
     const inner = depth < DEEPEST ? objectsIn(doc, field) : [];
     list.append(
@@ -107,7 +107,7 @@ function fields(doc, given, depth = 0) {
         make("span", { class: "type", text: typeName(doc, field) }),
         make("span", { class: "limits", text: limits(doc, field) }),
         field.description ? make("p", {}, prose(field.description)) : null,
-        inner.map((one) => later(typeName(doc, one), () => fields(doc, one, depth + 1)))),
+        inner.map((one) => later(typeName(doc, one), () => fields(doc, one, asked, depth + 1)))),
     );
   }
   return list;
@@ -201,7 +201,7 @@ function body(doc, operation) {
   const content = Object.entries(operation.requestBody?.content ?? {});
   return content.flatMap(([mediaType, { schema }]) => [
     make("h4", {}, "Body ", make("span", { class: "note", text: `${mediaType}${operation.requestBody.required ? "" : ", optional"}` })),
-    fields(doc, schema),
+    fields(doc, schema, true),
   ]);
 }
 
@@ -214,9 +214,9 @@ function answers(doc, operation) {
       const enveloped = schema?.properties?.success !== undefined;
       const note = enveloped ? `${status}, in the envelope's data` : status;
       parts.push(make("h4", {}, "Answer ", make("span", { class: "note", text: note })));
-      if (schema) parts.push(fields(doc, enveloped ? schema.properties.data : schema));
+      if (schema) parts.push(fields(doc, enveloped ? schema.properties.data : schema, false));
     } else {
-      for (const line of response.description.split("; ")) {
+      for (const line of response.description.split("\n")) {
         const [code, ...words] = line.split(": ");
         refusals.append(make("dt", {}, make("code", { text: code }), make("span", { class: "where", text: status })),
           make("dd", {}, prose(words.join(": "))));
@@ -237,7 +237,7 @@ function endpoint(doc, operation) {
     make("summary", {},
       make("span", { class: `method ${operation.method}`, text: operation.method.toUpperCase() }),
       make("span", { class: "path" }, operation.path.split(/(?=\/)/).flatMap((part) => [make("wbr"), part])),
-      make("span", { class: "what", text: operation.summary ?? "" })));
+      make("span", { class: "what" }, prose(operation.summary))));
   details.addEventListener("toggle", () => {
     if (!details.open || details.childElementCount > 1) return;
     details.append(make("div", { class: "inside" },
