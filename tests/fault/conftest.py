@@ -1,0 +1,7 @@
+"""Real processes for the tests of faults."""
+
+from __future__ import annotations
+
+from tests.end_to_end.fixtures import ground, module_hub, open_hub, own_hub, own_world, world
+
+__all__ = ["ground", "module_hub", "open_hub", "own_hub", "own_world", "world"]
