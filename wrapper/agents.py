@@ -5,7 +5,6 @@ their own. For the demo and for load: they touch nothing but that file.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,73 +19,11 @@ from wrapper.gate import Pass, ToolCall
 from wrapper.journal.approvals import ApprovalRow, ApprovalState
 from wrapper.journal.commands import INTERRUPTED
 from wrapper.ports import Clock, Randomness
+from wrapper.script import SCRIPT, Wish
 
 log = structlog.get_logger()
 
 OWNER: Final = "scripted"
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One thing that an agent may want."""
-
-    tool_name: str
-    tool_args: dict[str, Any]
-    human_readable: str
-    impact: str | None = None
-
-
-#: What each agent asks for, in turn.
-SCRIPT: Final[dict[str, tuple[Line, ...]]] = {
-    "it-admin": (
-        Line(
-            "file_delete",
-            {"path": "/opt/letsbe/stacks/nextcloud/data/tmp/*", "recursive": True},
-            "IT Admin wants to delete /nextcloud/data/tmp/* (47 files, 2.3 GB)",
-            "47 files, 2.3 GB",
-        ),
-        Line("docker_restart", {"container": "ghost"}, "IT Admin wants to restart the container ghost"),
-        Line(
-            "shell",
-            {"command": "apt-get -y upgrade", "cwd": "/"},
-            "IT Admin wants to install 12 pending system updates",
-            "12 packages",
-        ),
-        Line(
-            "db_drop",
-            {"database": "nextcloud_old"},
-            "IT Admin wants to drop the database nextcloud_old (last used 94 days ago)",
-            "1 database, 812 MB",
-        ),
-    ),
-    "marketing": (
-        Line(
-            "newsletter_send",
-            {"list": "customers", "template": "spring-offer", "recipients": 1204},
-            "Marketing wants to send the newsletter Spring Offer (1,204 recipients)",
-            "1,204 recipients",
-        ),
-        Line(
-            "post_publish",
-            {"site": "blog", "slug": "five-years"},
-            "Marketing wants to publish the post Five Years of Us",
-        ),
-    ),
-    "secretary": (
-        Line(
-            "email_send",
-            {"to": "billing@supplier.example", "subject": "Invoice 2291"},
-            "Secretary wants to answer billing@supplier.example about Invoice 2291",
-            "1 recipient",
-        ),
-        Line(
-            "calendar_cancel",
-            {"event": "board-meeting", "attendees": 6},
-            "Secretary wants to cancel the board meeting on Friday (6 attendees)",
-            "6 attendees",
-        ),
-    ),
-}
 
 
 class Effects:
@@ -129,16 +66,16 @@ async def run_scripted_agents(
     """
     unfinished = await wrapper.approvals.unfinished(OWNER)
     async with trio.open_nursery() as nursery:
-        for agent_id, lines in SCRIPT.items():
+        for agent_id, wishes in SCRIPT.items():
             mine = [row for row in unfinished if row.agent_id == agent_id]
-            nursery.start_soon(_play, wrapper, effects, agent_id, lines, mine, pace_seconds, randomness)
+            nursery.start_soon(_play, wrapper, effects, agent_id, wishes, mine, pace_seconds, randomness)
 
 
 async def _play(
     wrapper: Wrapper,
     effects: Effects,
     agent_id: str,
-    lines: tuple[Line, ...],
+    wishes: tuple[Wish, ...],
     unfinished: list[ApprovalRow],
     pace_seconds: float,
     randomness: Randomness,
@@ -149,20 +86,20 @@ async def _play(
         else:
             args = msgspec.json.decode(row.tool_args)
             await _act(await wrapper.gate.answer(row), effects, agent_id, row.tool_name, args)
-    turn = int(randomness.uniform(0, len(lines)))
+    turn = int(randomness.uniform(0, len(wishes)))
     while True:
         await trio.sleep(pace_seconds * randomness.uniform(0.5, 1.5))
-        line = lines[turn % len(lines)]
+        wish = wishes[turn % len(wishes)]
         turn += 1
         call = ToolCall(
             agent_id=agent_id,
-            tool_name=line.tool_name,
-            tool_args=line.tool_args,
-            human_readable=line.human_readable,
-            impact=line.impact,
+            tool_name=wish.tool_name,
+            tool_args=wish.tool_args,
+            human_readable=wish.human_readable,
+            impact=wish.impact,
             owner=OWNER,
         )
-        await _act(await wrapper.gate.ask(call), effects, agent_id, line.tool_name, line.tool_args)
+        await _act(await wrapper.gate.ask(call), effects, agent_id, wish.tool_name, wish.tool_args)
 
 
 async def _act(answer: Pass, effects: Effects, agent_id: str, tool_name: str, tool_args: Any) -> None:
