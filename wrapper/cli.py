@@ -218,7 +218,8 @@ def _host_and_port(text: str) -> tuple[str, int]:
 
 def _configure_logs(log_format: str) -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
-    renderer: Any = structlog.processors.JSONRenderer() if log_format == "json" else structlog.dev.ConsoleRenderer()
+    text = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    renderer: Any = structlog.processors.JSONRenderer() if log_format == "json" else text
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

@@ -90,6 +90,12 @@ class Conversation:
         """There may be something to send."""
         self._wake.set()
 
+    def finish(self) -> None:
+        """End it politely: this process is about to stop."""
+        if self._ending is None:
+            self._ending = Ending(code=CloseCode.DONE, reason="stopping")
+        self._scope.cancel()
+
     async def run(self, on_welcome: Callable[[Welcome], None]) -> Ending:
         """Speak until the connection ends, and say how it did."""
         started = None

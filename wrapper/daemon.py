@@ -133,6 +133,7 @@ class Wrapper:
             try:
                 yield wrapper
             finally:
+                await wrapper.link.close()
                 nursery.cancel_scope.cancel()
 
     async def _forget(self) -> None:

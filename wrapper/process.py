@@ -7,7 +7,7 @@ import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 import trio
@@ -22,6 +22,8 @@ from wrapper.registration import RegistrationRefused, instance_id, register
 from wrapper.state_folder import StateFolder
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 #: What else runs beside the wrapper, such as a bridge; ends only when it is cancelled.
 Companion = Callable[[Wrapper], Awaitable[None]]
@@ -55,19 +57,44 @@ async def run_process(options: Options, companion: Companion | None = None) -> N
     """
     with StateFolder.lock(options.state) as folder:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_until_told, nursery.cancel_scope)
-            await _run(options, folder, companion, nursery)
+            told = trio.Event()
+            nursery.start_soon(_listen, told, nursery.cancel_scope)
+            await _run(options, folder, companion, nursery, told)
+            nursery.cancel_scope.cancel()
 
 
-async def _until_told(scope: trio.CancelScope) -> None:
+async def _listen(told: trio.Event, everything: trio.CancelScope) -> None:
+    """The first signal ends the work, and the wrapper says goodbye; the second ends everything at once."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for number in signals:
             log.info("wrapper.stopping", signal=signal.Signals(number).name)
-            scope.cancel()
-            return
+            if told.is_set():
+                everything.cancel()
+            told.set()
 
 
-async def _run(options: Options, folder: StateFolder, companion: Companion | None, nursery: trio.Nursery) -> None:
+async def _until(told: trio.Event, work: Callable[[], Awaitable[T]]) -> T | None:
+    """Do something until it is done, or until the process is told to end: then None."""
+    result = None
+    async with trio.open_nursery() as nursery:
+
+        async def watch() -> None:
+            await told.wait()
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(watch)
+        result = await work()
+        nursery.cancel_scope.cancel()
+    return result
+
+
+async def _run(
+    options: Options,
+    folder: StateFolder,
+    companion: Companion | None,
+    nursery: trio.Nursery,
+    told: trio.Event,
+) -> None:
     version = importlib.metadata.version("letsbe-hub")
     randomness, clock = SystemRandomness(), SystemClock()
     running: list[Wrapper] = []
@@ -85,19 +112,25 @@ async def _run(options: Options, folder: StateFolder, companion: Companion | Non
     log.info("health.listening", host=host, port=port)
     keyring = Keyring(folder, options.master_key)
     instance = instance_id(folder, new_id(clock, randomness))
-    key = await _hub_key(options, keyring, instance)
+    key = await _until(told, lambda: _hub_key(options, keyring, instance))
+    if key is None:
+        return
     effects = Effects(folder.path / "effects.log", clock)
     pace = options.scripted_pace_seconds
     fittings = Fittings(version=version, executors=scripted_executors(effects) if pace is not None else {})
     async with Wrapper.open(options.address, key, journal_path=folder.journal, fittings=fittings) as wrapper:
         running.append(wrapper)
         log.info("wrapper.started", version=version, instance=instance)
-        if companion is not None:
-            await companion(wrapper)
-        elif pace is not None:
-            await run_scripted_agents(wrapper, effects, pace_seconds=pace, randomness=randomness)
-        else:
-            await trio.sleep_forever()
+
+        async def agents() -> None:
+            if companion is not None:
+                await companion(wrapper)
+            elif pace is not None:
+                await run_scripted_agents(wrapper, effects, pace_seconds=pace, randomness=randomness)
+            else:
+                await trio.sleep_forever()
+
+        await _until(told, agents)
 
 
 async def _hub_key(options: Options, keyring: Keyring, instance: str) -> Secret:

@@ -96,8 +96,8 @@ SCRIPT: Final[dict[str, tuple[Wish, ...]]] = {
         Wish(
             "odoo_quote_send",
             {"quote": "S00417", "to": "purchasing@customer.example", "amount": "4,380.00 EUR"},
-            "Sales wants to send quote S00417 over €4,380 to purchasing@customer.example",
-            "€4,380, valid 30 days",
+            "Sales wants to send quote S00417 over 4,380 EUR to purchasing@customer.example",
+            "4,380 EUR, valid 30 days",
         ),
         Wish("odoo_record_search", {"model": "crm.lead", "stage": "new"}, "Sales wants to look at the new leads"),
         Wish(
