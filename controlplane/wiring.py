@@ -139,6 +139,7 @@ async def serve(settings: Settings, folder: StateFolder, *, on_ready: Callable[[
                         )
                     )
                     hub.metrics.read("sockets", partial(_socket_numbers, door))
+                    hub.metrics.read("tenant_frames", partial(_frame_numbers, tenant_socket))
                     tune_gc()
                     on_ready(f"http://{settings.bind.rpartition(':')[0]}:{door.port}", setup_token)
                 watching.cancel_scope.cancel()
@@ -180,6 +181,10 @@ def _actor_numbers(system: ActorSystem) -> dict[str, float]:
         numbers |= {f"{name}_{counter}": value for counter, value in kind.counters.items()}
     numbers |= {f"dead_letters_{reason}": count for reason, count in stats.dead_letters.items()}
     return {name: float(value) for name, value in numbers.items()}
+
+
+def _frame_numbers(tenant_socket: TenantSocket) -> dict[str, float]:
+    return {"unknown": float(tenant_socket.unknown_frames), "bad": float(tenant_socket.bad_frames)}
 
 
 def _socket_numbers(door: Door) -> dict[str, float]:

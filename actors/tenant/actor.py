@@ -297,9 +297,7 @@ class TenantActor(Actor):
             self._refuse(live, message.id, fault)
 
     def _refuse(self, live: Live, message_id: str, fault: Fault) -> None:
-        live.session.answered(message_id)
-        refused = Refused(message_id, fault.code, fault.message, isinstance(fault, Overloaded))
-        live.link.send_text(encode(refused))
+        self._say_refused(live, Refused(message_id, fault.code, fault.message, isinstance(fault, Overloaded)))
 
     def _answer(self, message: MessageTaken) -> None:
         live = self._live
@@ -315,11 +313,18 @@ class TenantActor(Actor):
         self._remember(taken)
         if live is None or live.link is not message.link:
             return
-        live.session.answered(message.message_id)
         if taken.code is None:
+            live.session.answered(message.message_id)
             live.link.send_text(encode(Accepted([message.message_id])))
         else:
-            live.link.send_text(encode(Refused(message.message_id, taken.code, taken.reason, taken.temporary)))
+            self._say_refused(live, Refused(message.message_id, taken.code, taken.reason, taken.temporary))
+
+    def _say_refused(self, live: Live, refused: Refused) -> None:
+        live.session.answered(refused.id)
+        log.warning(
+            "tenant.message_refused", order=self._name, message=refused.id, code=refused.code, reason=refused.message
+        )
+        live.link.send_text(encode(refused))
 
     def _remember(self, taken: Taken) -> None:
         if taken.approval is not None and taken.approval.settled_at is None:

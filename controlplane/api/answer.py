@@ -47,13 +47,15 @@ class Standing:
 class Answer:
     """One answer; starts as a 200 without a body."""
 
-    __slots__ = ("body", "content_type", "endpoint", "headers", "kind", "raw", "route", "status", "who")
+    __slots__ = ("body", "code", "content_type", "endpoint", "headers", "kind", "raw", "route", "status", "who")
 
     def __init__(self) -> None:
         self.status = 200
         self.content_type = _JSON
         self.headers: Headers = []
         self.body = b""
+        #: The error code of a refusal, for the log.
+        self.code: str | None = None
         self.endpoint: Endpoint | None = None
         #: The route's template, for the log: never the caller's own path.
         self.route = "(none)"

@@ -25,7 +25,7 @@ from controlplane.api.incoming import Incoming, scope_to_incoming
 from controlplane.api.openapi import document
 from controlplane.api.router import Router
 from controlplane.api.table import Table, allowed
-from protocol.faults import MethodNotAllowed, NotFound, Overloaded, UnsupportedMediaType, ValidationError
+from protocol.faults import InternalError, MethodNotAllowed, NotFound, Overloaded, UnsupportedMediaType, ValidationError
 from protocol.ids import format_id
 
 log = structlog.get_logger()
@@ -159,8 +159,10 @@ def _refuse(answer: Answer, error: Exception, incoming: Incoming) -> None:
     fault = fault_of(error)
     if fault is None:
         log.error("http.failed", method=incoming.method, route=answer.route, exc_info=error)
+        answer.code = InternalError.code
         answer.status, headers, answer.body = answer_bug(incoming.request_id)
     else:
+        answer.code = fault.code
         answer.status, headers, answer.body = answer_fault(fault)
     answer.content_type = b"application/json"
     answer.headers += headers
@@ -179,6 +181,7 @@ def _tell(hub: Hub, answer: Answer, incoming: Incoming, seconds: float) -> None:
         ms=round(seconds * 1000, 2),
         caller=answer.kind,
         caller_id=answer.who,
+        **({} if answer.code is None else {"code": answer.code}),
     )
 
 

@@ -42,6 +42,22 @@ _LIMITS: Final = Limits(
     burst_frames=1000,
 )
 
+#: Endings that staff may want to look into.
+_FAULTS: Final = frozenset(
+    {
+        1003,
+        1007,
+        CloseCode.TOO_BIG,
+        CloseCode.REPLACED,
+        CloseCode.KEY_REVOKED,
+        CloseCode.NO_COMMON_PROTOCOL,
+        CloseCode.SLOW_CONSUMER,
+        CloseCode.SILENT,
+        CloseCode.TOO_FAST,
+        CloseCode.BROKE_PROTOCOL,
+    }
+)
+
 
 class TenantSocket:
     """The route of `GET /api/v1/tenant/socket`.
@@ -102,11 +118,12 @@ class TenantSocket:
 class Wrapper:
     """What one connection says, handed on to its tenant."""
 
-    __slots__ = ("_ref", "_route", "greeted")
+    __slots__ = ("_knows_unknown", "_ref", "_route", "greeted")
 
     def __init__(self, route: TenantSocket, ref: Ref) -> None:
         self._route = route
         self._ref = ref
+        self._knows_unknown = False
         self.greeted = False
 
     def opened(self, connection: Connection) -> None:
@@ -117,8 +134,8 @@ class Wrapper:
         """A frame: hello first, anything else to the session it began."""
         try:
             frame = from_tenant.decode(data)
-        except UnknownType:
-            self._route.unknown_frames += 1
+        except UnknownType as unknown:
+            self._unknown(unknown)
             return
         except BadFrame as bad:
             self._bad(connection, bad)
@@ -137,10 +154,18 @@ class Wrapper:
         if not taken:
             connection.close(CloseCode.TOO_FAST, "the tenant has too much to do; reconnect in 5 s")
 
-    def on_close(self, connection: Connection, code: int, reason: str) -> None:  # noqa: ARG002
+    def on_close(self, connection: Connection, code: int, reason: str) -> None:
         """The connection is gone."""
+        tell = log.warning if code in _FAULTS else log.info
+        tell("tenant.socket_closed", tenant=self._ref.path, code=code, reason=reason, greeted=self.greeted)
         if self.greeted:
             self._ref.tell(Detached(connection, code), control=True)
+
+    def _unknown(self, unknown: UnknownType) -> None:
+        self._route.unknown_frames += 1
+        if not self._knows_unknown:  # a newer wrapper may say it all day: told once a connection
+            self._knows_unknown = True
+            log.info("tenant.unknown_frame_ignored", tenant=self._ref.path, type=unknown.frame_type)
 
     def _bad(self, connection: Connection, bad: BadFrame) -> None:
         self._route.bad_frames += 1

@@ -23,6 +23,7 @@ log = structlog.get_logger()
 
 SLOW_CONSUMER: Final = 4003
 TOO_FAST: Final = 4005
+TOO_FAST_SECONDS: Final = 5
 REASON_BYTES: Final = 123
 _OPEN, _CLOSING, _GONE = range(3)
 
@@ -285,7 +286,7 @@ class Connection:
         due = pace.next_due(self._due, self._poller.now)
         if due is None:
             self._poller.stats.dropped_too_fast += 1
-            self.close(TOO_FAST, "too many messages")
+            self.close(TOO_FAST, f"too many messages; reconnect in {TOO_FAST_SECONDS} s")
             return False
         self._due = due
         return True

@@ -273,7 +273,13 @@ class Handshake:
         poller.stats.handshakes_refused += 1
         if self._muted:
             poller.modify(self._fd, READ)
-        log.info("socket.refused", status=refused.status, code=refused.code, remote_address=self._remote_address)
+        log.info(
+            "socket.refused",
+            status=refused.status,
+            code=refused.code,
+            reason=refused.message,
+            remote_address=self._remote_address,
+        )
         answer_and_linger(poller, self._socket, refusal(refused))
 
     def _finish(self) -> None:
