@@ -1,0 +1,50 @@
+"""`hub demo`: a Hub with a customer and five live tenants on this machine, to look at and to play with."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import click
+import trio
+
+from controlplane.cli import Refused
+from controlplane.demo.failure import DemoFailed
+from controlplane.demo.run import run
+from controlplane.opening import open_ground
+from controlplane.settings import Settings
+
+
+@click.command("demo")
+@click.option("--bind", metavar="HOST:PORT", help="Listen here instead of HUB_BIND; port 0 takes a free one.")
+def command(bind: str | None) -> None:
+    """Run a Hub with one customer and five tenants, whose agents ask for things at a human pace.
+
+    Prints the sign-ins and three curl lines: list what the agents ask for, decide, see what became of it. The Hub and
+    the wrappers are those of `hub serve` and `safety-wrapper run`, each a process of its own; one that ends is
+    started again. Ctrl-C ends them all. State, passwords included, stays in HUB_STATE_DIR, and the next start
+    continues. A Hub that is in use already is left alone.
+
+    \b
+    Examples:
+      hub demo
+      HUB_STATE_DIR=/tmp/demo hub demo --bind 127.0.0.1:9000
+    """
+    settings = Settings.of_process(bind=bind)
+    folder = open_ground(settings)
+    try:
+        trio.run(partial(run, settings, folder))
+    except DemoFailed as failure:
+        raise Refused([str(failure)]) from None
+    except ExceptionGroup as group:
+        # Several may fail in the same moment; what nobody wrote a sentence for keeps its traceback.
+        failures, others = group.split(DemoFailed)
+        if others is not None or failures is None:
+            raise
+        raise Refused(sorted({str(failure) for failure in _leaves(failures)})) from None
+
+
+def _leaves(group: ExceptionGroup[DemoFailed]) -> list[DemoFailed]:
+    found: list[DemoFailed] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, ExceptionGroup) else [error]
+    return found
