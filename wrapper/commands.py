@@ -102,15 +102,20 @@ class Commands:
                 for row in await self._journal.run(commands.unfinished, limit=CONCURRENCY * 4):
                     if row.id not in self._taken and len(self._taken) < CONCURRENCY:
                         self._taken.add(row.id)
-                        nursery.start_soon(self._one, row)
+                        await nursery.start(self._one, row)
                 await self._wake.wait()
 
     def _repeatable(self, row: CommandRow) -> bool:
         executor = self._executors.get(row.type)
         return executor is not None and executor.idempotent
 
-    async def _one(self, row: CommandRow) -> None:
-        status, output = await self._execute(row)
+    async def _one(self, row: CommandRow, *, task_status: trio.TaskStatus[None]) -> None:
+        """Run one command; `started` once its intent is written, so that they begin in the order of their numbers."""
+        payload, refusal = self._examine(row)
+        if refusal is None:
+            await self._journal.run(commands.start, row.id)
+        task_status.started()
+        status, output = refusal or await self._execute(row, payload)
         # What was done is written down even while the process is being stopped.
         with trio.CancelScope(shield=True):
             await self._journal.run(commands.finish, row.id, status, output)
@@ -118,17 +123,19 @@ class Commands:
         self._taken.discard(row.id)
         self._wake.set()
 
-    async def _execute(self, row: CommandRow) -> tuple[CommandResultStatus, str | None]:
-        executor = self._executors.get(row.type)
-        if executor is None:
-            return CommandResultStatus.REJECTED, f"this wrapper has no command {sayable(row.type, 100)}"
+    def _examine(self, row: CommandRow) -> tuple[Any, tuple[CommandResultStatus, str] | None]:
+        """The payload, and why the command is not begun at all."""
+        if row.type not in self._executors:
+            return None, (CommandResultStatus.REJECTED, f"this wrapper has no command {sayable(row.type, 100)}")
         if row.state == "received" and self._time.now() >= row.expires_at:
-            return CommandResultStatus.REJECTED, "expired before it could be run"
+            return None, (CommandResultStatus.REJECTED, "expired before it could be run")
         try:
-            payload = msgspec.json.decode(row.payload)
-        except msgspec.MsgspecError as error:
-            return CommandResultStatus.REJECTED, f"the payload cannot be read: {error}"
-        await self._journal.run(commands.start, row.id)
+            return msgspec.json.decode(row.payload), None
+        except (msgspec.MsgspecError, RecursionError) as error:
+            return None, (CommandResultStatus.REJECTED, f"the payload cannot be read: {error}")
+
+    async def _execute(self, row: CommandRow, payload: Any) -> tuple[CommandResultStatus, str | None]:
+        executor = self._executors[row.type]
         call = CommandCall(id=row.id, type=row.type, payload=payload, attempt=row.attempts + 1)
         with trio.move_on_after(executor.limit_seconds) as limit:
             try:

@@ -87,7 +87,7 @@ class Configuration:
         problem: str | None
         try:
             offer = msgspec.json.decode(frame, type=_Offer)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             offer = _Offer(config={})
             applied, problem = None, f"the offer cannot be read: {error}"
         else:

@@ -200,7 +200,7 @@ class Gateway:
                     self._on_event(frame.event, bytes(frame.payload))
                 elif frame.type == "res" and (waiting := self._answers.get(frame.id)) is not None:
                     waiting.send_nowait(frame)
-        except (ConnectionClosed, msgspec.MsgspecError, trio.WouldBlock):
+        except (ConnectionClosed, msgspec.MsgspecError, RecursionError, trio.WouldBlock):
             await trio.aclose_forcefully(self._socket.stream)
         finally:
             self._lost.set()

@@ -149,7 +149,7 @@ class Inbox:
             log.warning("frame.unreadable", type=error.frame_type, reason=str(error))
             try:
                 loose = msgspec.json.decode(data, type=_Loose)
-            except msgspec.MsgspecError as problem:
+            except (msgspec.MsgspecError, RecursionError) as problem:
                 raise HubBroke(str(error)) from problem
             if loose.seq is None:
                 if isinstance(error, BadFrame) and error.frame_type not in ("query", "refused"):

@@ -135,7 +135,7 @@ class Bridge:
     def _asked(self, wrapper: Wrapper, payload: bytes, nursery: trio.Nursery) -> None:
         try:
             question = msgspec.json.decode(payload, type=_Question)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             log.error("gateway.unreadable", reason=str(error))
             return  # it will expire in the gateway, which denies
         if question.reference in self._open:

@@ -6,6 +6,7 @@ plain dicts, so that it can disagree.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import socket
@@ -81,7 +82,8 @@ class HubPeer:
         seq = len(self.promises) + 1
         self.promises[seq] = {"type": frame_type, "seq": seq, **fields}
         if self.socket is not None and self.push:
-            await self.say(self.promises[seq])
+            with contextlib.suppress(ConnectionClosed):  # it is promised all the same
+                await self.say(self.promises[seq])
         return seq
 
     async def command(self, command_type: str, *, command_id: str = "", expires: float = 600, **payload: Any) -> str:
