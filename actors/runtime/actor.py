@@ -31,6 +31,13 @@ class Actor:
     async def stopped(self) -> None:
         """Say goodbye: before sleep and at the end, but not after a crash, so nothing may rest on it."""
 
+    def crashed(self) -> None:
+        """Let go of what outsiders hold of this incarnation (a link, say), at once and without waiting.
+
+        Called when it has crashed, before the next one is made. Its memory may be in any state: do little. An error
+        raised here is logged and changes nothing.
+        """
+
     def asleep_allowed(self) -> bool:
         """Whether nothing is live and nothing is due, so that the actor may be put to sleep.
 

@@ -136,7 +136,10 @@ class Lifecycle:
         trouble.last_crash = CrashView(self._system.clock.now(), cell.path, shown, view)
         self._crash_log(trouble.last_crash)
         kind.counters.crashes += 1
+        actor = cell.actor
         self._let_go(cell)
+        if actor is not None:
+            self._release(cell, actor)
         log.error("actor.crashed", actor=cell.path, message=type(message).__name__, **shown.in_words())
         if entry is not None:
             kind.counters.crashed += 1
@@ -151,6 +154,12 @@ class Lifecycle:
             self._escalate(cell, type(error).__name__, now)
         else:
             self._back_off(cell, kind.supervision.backoff_seconds(count, self._system.randomness))
+
+    def _release(self, cell: Cell, actor: Actor) -> None:
+        try:
+            actor.crashed()
+        except Exception as error:  # noqa: BLE001 - logged with its traceback; the crash takes its course
+            log.error("actor.release_failed", actor=cell.path, **view_of_error(error).in_words())
 
     def _back_off(self, cell: Cell, wait_seconds: float) -> None:
         if cell.kind.closed:

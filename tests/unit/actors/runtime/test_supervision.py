@@ -463,3 +463,39 @@ async def test_a_stopped_actor_is_woken_anew(house: House) -> None:
     assert await house.ref().ask(Say("anew")) == "ada: anew"
     assert house.diary().lines == ["waited", "anew"]
     assert house.diary().starts == 2
+
+
+class Holder(Actor):
+    """Holds something of the outside, as a link."""
+
+    def __init__(self, released: list[str], mood: str) -> None:
+        self._released = released
+        self._mood = mood
+
+    def receive(self, message: object) -> object:
+        if isinstance(message, Crash):
+            raise Bug(message.why)
+        return self._mood
+
+    def crashed(self) -> None:
+        self._released.append(self._mood)
+        if self._mood == "clumsy":
+            raise Bug("and this as well")
+
+
+@pytest.mark.parametrize("mood", ["calm", "clumsy"])
+async def test_a_crashed_actor_releases_what_it_held_before_the_next_is_made(system: ActorSystem, mood: str) -> None:
+    released: list[str] = []
+    made: list[int] = []
+
+    def make(actor_id: str) -> Actor:
+        made.append(len(released))
+        return Holder(released, mood)
+
+    system.register("holder", make, supervision=PATIENT)
+    ref = system.ref("holder", "ada")
+    with pytest.raises(ActorCrashed):
+        await ref.ask(Crash())
+    assert released == [mood]
+    assert await ref.ask(Say("again")) == mood
+    assert made == [0, 1]
