@@ -9,7 +9,7 @@ from uuid import UUID
 
 import structlog
 
-from actors.ports import Attached, Beat, Delivery, Incoming, Link, Progress, Taken, TenantBook
+from actors.ports import Attached, Beat, Delivery, Incoming, Link, Outcome, Progress, Taken, TenantBook
 from actors.runtime.actor import Actor
 from actors.runtime.ports import Clock, Ids
 from actors.runtime.timers import Timer
@@ -53,6 +53,8 @@ from protocol.tenant import (
 
 log = structlog.get_logger()
 
+#: Messages of one wrapper that are being committed; wrappers keep half as many on the way, and the control lane twice.
+IN_HAND: Final = 128
 #: Promises on the way to a wrapper without its acknowledgement.
 WINDOW: Final = 64
 #: Bytes of promises loaded from the book at once; well below a connection's output limit.
@@ -116,6 +118,11 @@ class TenantActor(Actor):
         if self._live is not None:
             self._live.link.close(CloseCode.RESTARTING, "the tenant's actor has stopped; reconnect")
             self._live = None
+
+    def crashed(self) -> None:
+        # Its session died with this incarnation's memory: the wrapper shall begin a new one at once.
+        if self._live is not None:
+            self._live.link.close(CloseCode.RESTARTING, "the tenant's actor has crashed; reconnect")
 
     def explain(self) -> dict[str, object]:
         live = self._live
@@ -285,14 +292,19 @@ class TenantActor(Actor):
         if live.session.message(message.id) is Verdict.DUPLICATE:
             return
         link, ref = live.link, self.context.ref
+
+        def done(outcome: Outcome[Taken]) -> None:
+            if not ref.tell(MessageTaken(link, message.id, outcome), control=True):
+                # It would wait for its answer for ever; on the next connection it is sent again.
+                link.close(CloseCode.TOO_FAST, "the tenant has too much to do; reconnect in 5 s")
+
         refusal = refusal_of(message)  # type: ignore[arg-type]
         try:
             if refusal is not None:
                 raise ValidationError(refusal)
-            self._book.take(
-                Incoming(self._order, message, self._clock.now()),  # type: ignore[arg-type]
-                lambda outcome: ref.tell(MessageTaken(link, message.id, outcome), control=True),
-            )
+            if live.session.in_hand > IN_HAND:
+                raise Overloaded("too many messages at once; send it again later")
+            self._book.take(Incoming(self._order, message, self._clock.now()), done)  # type: ignore[arg-type]
         except (ValidationError, Overloaded) as fault:
             self._refuse(live, message.id, fault)
 
