@@ -12,6 +12,7 @@ from typing import Any
 
 import rfc8785
 import trio
+from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.trio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
@@ -36,7 +37,7 @@ def approval_request(**changes: Any) -> dict[str, Any]:
         "commandClass": "red",
         "toolName": tool,
         "toolArgs": args,
-        "argsHash": hash_of(tool, args),
+        "argsHash": changes.get("argsHash") or hash_of(tool, args),
         "humanReadable": "IT Admin wants to delete /tmp/* (47 files, 2.3 GB)",
         **changes,
     }
@@ -157,11 +158,11 @@ async def dial(
                 await trio.aclose_forcefully(socket.stream)
 
 
-async def refusal(url: str, key: str | None, **options: Any) -> tuple[int, str, dict[str, str]]:
+async def refusal(url: str, key: str | None, **options: Any) -> tuple[int, str, Headers]:
     """Dial and be refused: status, error code, headers."""
     try:
         async with dial(url, key, **options):
             raise AssertionError("the handshake was accepted")
     except InvalidStatus as refused:
         response = refused.response
-        return response.status_code, json.loads(response.body or b"{}")["error"]["code"], dict(response.headers)
+        return response.status_code, json.loads(response.body or b"{}")["error"]["code"], response.headers
