@@ -11,7 +11,7 @@ import msgspec
 
 from actors.people import Author, Scope
 from actors.tenant.changes import AgentChange
-from protocol.ids import ServerId
+from protocol.ids import CommandId, ServerId
 from protocol.objects import AgentConfig, CommandApproval, HeartbeatBody, Order, RemoteCommand
 from protocol.tenant import Hello, TenantMessage
 from protocol.words import ApprovalAction, AutomationMode, OrderStatus
@@ -91,9 +91,10 @@ class AgentsChanged(msgspec.Struct):
 
 
 class Expired(msgspec.Struct):
-    """What time has ended: the promises that tell of expired approvals (expired commands become `void`)."""
+    """What time has ended: the promises that tell of expired approvals, and the commands whose promises are void."""
 
     deliveries: list[Delivery]
+    commands: list[CommandId]
     next_due: datetime | None
 
 

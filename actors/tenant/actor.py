@@ -32,7 +32,7 @@ from actors.tenant.messages import (
 from actors.tenant.presence import OFFLINE_AFTER_HEARTBEATS
 from actors.tenant.requests import refusal_of
 from protocol.faults import Conflict, Fault, Overloaded, Unauthorized, ValidationError
-from protocol.ids import OrderId, ServerId, parse_id
+from protocol.ids import OrderId, ServerId, format_id, parse_id
 from protocol.objects import CommandApproval, RemoteCommand
 from protocol.session import HubSession, ProtocolBroken, Verdict
 from protocol.tenant import (
@@ -396,6 +396,14 @@ class TenantActor(Actor):
             scope=message.scope,
             at=self._clock.now(),
         )
+        log.info(
+            "approval.settled",
+            order=self._name,
+            approval=settled.approval.id,
+            status=settled.approval.status.value,
+            by=message.author.id,
+            seq=settled.delivery.seq if settled.delivery else None,
+        )
         await self._push(settled.delivery)
         return settled.approval
 
@@ -409,7 +417,9 @@ class TenantActor(Actor):
             author=message.author,
             at=now,
         )
-        self._wait_until(issued.command.expires_at)
+        command = issued.command
+        log.info("command.issued", order=self._name, command=command.id, type=command.type, seq=command.seq)
+        self._wait_until(command.expires_at)
         await self._push(issued.delivery)
         return issued.command
 
@@ -467,7 +477,12 @@ class TenantActor(Actor):
             self._wait_until(now + timedelta(seconds=RETRY_SECONDS))
             return
         self._wait_until(expired.next_due)
+        for command_id in expired.commands:
+            log.info("command.expired", order=self._name, command=command_id)
         for delivery in expired.deliveries:
+            if delivery.reference is not None:
+                approval_id = format_id("appr", delivery.reference)
+                log.info("approval.expired", order=self._name, approval=approval_id, seq=delivery.seq)
             await self._push(delivery)
 
     @property

@@ -130,11 +130,15 @@ def issue(
     return Issued(command, delivery)
 
 
-def expire(connection: Connection, order_id: UUID, *, at: datetime) -> None:
-    """End undelivered commands whose time has come; their promises become `void`."""
-    for row in connection.execute(_EXPIRE, {"order_id": order_id, "at": at}).all():
-        withdraw(connection, order_id=order_id, kind="command", reference=row.id, at=at)
-        audit.record(connection, Author.system(), "command.expired", format_id("cmd", row.id), at=at)
+def expire(connection: Connection, order_id: UUID, *, at: datetime) -> list[CommandId]:
+    """End undelivered commands whose time has come; their promises become `void`. Returns which they were."""
+    expired = [
+        CommandId(format_id("cmd", row.id)) for row in connection.execute(_EXPIRE, {"order_id": order_id, "at": at})
+    ]
+    for command_id in expired:
+        withdraw(connection, order_id=order_id, kind="command", reference=parse_id("cmd", command_id), at=at)
+        audit.record(connection, Author.system(), "command.expired", command_id, at=at)
+    return expired
 
 
 def cancel(connection: Connection, order_id: UUID, command_id: UUID, *, author: Author, at: datetime) -> RemoteCommand:

@@ -254,8 +254,9 @@ def _attach(
 
 def _expire(connection: Connection, order_id: UUID, at: datetime) -> Expired:
     settled = approvals.expire(connection, order_id, at=at)
-    commands.expire(connection, order_id, at=at)
+    ended = commands.expire(connection, order_id, at=at)
     return Expired(
+        commands=ended,
         deliveries=[one.delivery for one in settled if one.delivery is not None],
         next_due=connection.execute(_NEXT_DUE, {"order_id": order_id}).scalar_one(),
     )
