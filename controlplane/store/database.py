@@ -135,6 +135,16 @@ class Database:
         """
         return await self._await(self._lanes.reader, partial(_call, fn, args, kwargs))
 
+    async def look(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `fn(connection, *args, **kwargs)` for the one statement it executes, a SELECT, without a transaction.
+
+        One round trip instead of three: for what every request asks. More statements would each see another moment.
+
+        Raises:
+            Overloaded: as for `read`.
+        """
+        return await self._await(self._lanes.looker, partial(_call, fn, args, kwargs))
+
     async def write(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `fn(connection, *args, **kwargs)` in one transaction; it has committed when this returns.
 
@@ -168,6 +178,13 @@ class Database:
             self._bridge.post(partial(self._bridge.answer, partial(done, outcome.Error(refusal))))
             return
         self._start(self._lanes.writer, partial(_call, fn, args, {}), done)
+
+    def listen(self, news: str, listener: Callable[[], object]) -> None:
+        """Have `listener()` called on the trio thread after each commit of this process that told `news`.
+
+        A hint only (`tell_after_commit`): other processes' commits are not heard, nor one whose outcome was lost.
+        """
+        self._lanes.listen(news, listener)
 
     async def check(self) -> bool:
         """Ask the database for a sign of life now."""

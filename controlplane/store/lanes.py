@@ -41,9 +41,11 @@ class Lanes:
         self.healthy = False
         self.writer = build_engine(url, limits, opened=self._count_connection)
         self.reader = self.writer.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        self.looker = self.writer.execution_options(isolation_level="AUTOCOMMIT")
         self.unlimited = build_unlimited_engine(url, limits, opened=self._count_connection)
         self._limits = limits
         self._queue: deque[Transaction[Any]] = deque()
+        self._listeners: dict[str, list[Callable[[], object]]] = {}
         self._random = random.Random()  # noqa: S311 - jitter between retries, not a secret
         self._sweeping = False
         self._probing = False
@@ -77,6 +79,15 @@ class Lanes:
     def uniform(self, low: float, high: float) -> float:
         """Jitter."""
         return self._random.uniform(low, high)
+
+    def listen(self, news: str, listener: Callable[[], object]) -> None:
+        """Call `listener` on the trio thread after each commit that tells this news. From the trio thread."""
+        self._listeners.setdefault(news, []).append(listener)
+
+    def tell(self, news: str) -> None:
+        """What was told with a transaction has been committed."""
+        for listener in self._listeners.get(news, ()):
+            self.bridge.answer(listener)
 
     def close(self, closed: Callable[[], object]) -> None:
         """End what runs and waits, with a deadline, and close the connections; then tell trio `closed`."""

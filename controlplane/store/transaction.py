@@ -43,6 +43,7 @@ class Desk(Protocol):
     bridge: Bridge
 
     def note_end(self, transaction: Transaction[Any], *, reached: bool | None) -> None: ...
+    def tell(self, news: str) -> None: ...
     def uniform(self, low: float, high: float) -> float: ...
 
 
@@ -67,6 +68,7 @@ class Transaction(Generic[T]):
         "done",
         "engine",
         "hard_timer",
+        "news",
         "reached",
         "stage",
         "task",
@@ -89,6 +91,7 @@ class Transaction(Generic[T]):
         self.deadline = 0.0
         self.task: Cancellable | None = None
         self.hard_timer: Cancellable | None = None
+        self.news: set[str] = set()
         self.reached: bool | None = None  # what this transaction learned about the database: there, gone, nothing
 
     def begin(self) -> None:
@@ -114,6 +117,9 @@ class Transaction(Generic[T]):
         if self.hard_timer is not None:
             self.hard_timer.cancel()
         self.desk.note_end(self, reached=self.reached)
+        if isinstance(result, outcome.Value):
+            for news in self.news:
+                self.desk.tell(news)
         done = self.done
         self.desk.bridge.answer(lambda: done(result))
 
@@ -170,6 +176,13 @@ class Transaction(Generic[T]):
                 raise SoftCancel
             self.stage = Stage.COMMITTING
         return result
+
+
+def tell_after_commit(connection: Connection, news: str) -> None:
+    """Have this process's listeners of `news` told once this connection's transaction has committed, and only then."""
+    transaction = connection.get_execution_options().get(_TRANSACTION)
+    if transaction is not None:
+        transaction.news.add(news)
 
 
 def listen(engine: AsyncEngine) -> None:
