@@ -13,7 +13,7 @@ from actors.people import Author, Scope
 from actors.ports import Delivery, Incoming, Settled
 from actors.runtime.ports import Ids
 from actors.tenant.requests import impact_of
-from controlplane.store import audit
+from controlplane.store import audit, events
 from controlplane.store.database import Database
 from controlplane.store.outbox import promise
 from protocol.faults import Conflict, NotFound
@@ -62,9 +62,10 @@ _EXPIRE = text(f"""
       AND status = 'PENDING'
     RETURNING {_COLUMNS}""")
 
-_OUTCOME = text("""
+_OUTCOME = text(f"""
     UPDATE command_approvals SET outcome = :outcome, outcome_detail = :detail, outcome_at = :at
-    WHERE id = :id AND order_id = :order_id AND status <> 'PENDING' AND outcome IS NULL""")
+    WHERE id = :id AND order_id = :order_id AND status <> 'PENDING' AND outcome IS NULL
+    RETURNING {_COLUMNS}""")
 
 _GET = text(f"""
     SELECT {_COLUMNS} FROM command_approvals
@@ -105,8 +106,9 @@ def ask(connection: Connection, asked: list[tuple[Incoming, ApprovalRequest]], i
         }
         for incoming, request in asked
     ]
-    inserted = connection.execute(_INSERT, {name: [row[name] for row in rows] for name in rows[0]})
+    inserted = connection.execute(_INSERT, {name: [row[name] for row in rows] for name in rows[0]}).all()
     found = {(row.order_id, row.request_id): approval_of(row) for row in inserted}
+    events.emit_all(connection, [_told("requested", row, row.requested_at) for row in inserted])
     missing = [row for row in rows if (row["order_id"], row["request_id"]) not in found]
     if missing:
         keys = {name: [row[name] for row in missing] for name in ("order_id", "request_id")}
@@ -173,7 +175,9 @@ def report_outcome(
 ) -> bool:
     """Note what became of a settled approval's command; the first report counts. False: none such is settled."""
     values = {"id": approval_id, "order_id": order_id, "outcome": outcome, "detail": detail, "at": at}
-    if connection.execute(_OUTCOME, values).rowcount:
+    reported = connection.execute(_OUTCOME, values).one_or_none()
+    if reported is not None:
+        events.emit_all(connection, [_told("outcome", reported, at)])
         return True
     row = connection.execute(_GET, {"id": approval_id, "customer_id": None}).one_or_none()
     return row is not None and row.order_id == order_id and row.outcome is not None
@@ -247,7 +251,12 @@ def _settled(connection: Connection, row: Row[Any], action: SettledAction, *, au
         after={"status": approval.status.value, "reason": approval.reason},
         customer_id=row.customer_id,
     )
+    events.emit_all(connection, [_told(approval.status.value.lower(), row, at)])
     return Settled(approval, delivery)
+
+
+def _told(what: str, row: Row[Any], at: datetime) -> events.NewEvent:
+    return events.NewEvent(f"approval.{what}", approval_of(row), at, row.order_id, row.customer_id)
 
 
 def _lost(approval: CommandApproval) -> Conflict:
