@@ -54,7 +54,7 @@ async def settle_approval(call: Call[Person], approval_id: ApprovalId, decision:
         NotFound: it does not exist for this caller.
         Conflict: someone else was first; `details` is the approval as it was settled.
     """
-    approval = await call.hub.approvals.get(approval_id, scope=call.caller.scope)
-    return await call.hub.tenant(approval.order_id).ask(
+    order_id = await call.hub.approvals.order_of(approval_id, scope=call.caller.scope)
+    return await call.hub.tenant(order_id).ask(
         SettleApproval(key_of("appr", approval_id), decision.action, decision.reason, call.author, call.caller.scope)
     )

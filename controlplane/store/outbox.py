@@ -1,8 +1,13 @@
-"""The outbox: promises to a tenant, numbered under a row lock in the transaction that decided them."""
+"""The outbox: promises to a tenant, numbered under a row lock in the transaction that decided them.
+
+Transactions on the tenant side lock in one order, so that they never wait for one another in a circle: approvals, the
+server's row, the order's row, then commands and deliveries; rows of one table by ascending order id. The server's row
+is the tenant's mutex: whoever changes more than one of its commands or promises holds it (`hold`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from uuid import UUID
 
@@ -11,12 +16,19 @@ from sqlalchemy import Connection, text
 from actors.ports import Delivery
 from protocol.tenant import Promise, Void, encode, frame_type
 
-_NEXT = text("UPDATE server_connections SET issued_seq = issued_seq + 1 WHERE order_id = :o RETURNING issued_seq")
-
-_INSERT = text(
-    "INSERT INTO deliveries (order_id, seq, kind, reference, frame, created_at)"
-    " VALUES (:order_id, :seq, :kind, :reference, :frame, :at)"
+_HOLD = text(
+    "SELECT 1 FROM server_connections WHERE order_id = ANY(CAST(:orders AS uuid[]))"
+    " ORDER BY order_id FOR NO KEY UPDATE"
 )
+
+# One round trip: the number is allotted, written into the frame where it was cut, and stored.
+_PROMISE = text("""
+    WITH numbered AS (
+        UPDATE server_connections SET issued_seq = issued_seq + 1 WHERE order_id = :order_id RETURNING issued_seq
+    )
+    INSERT INTO deliveries (order_id, seq, kind, reference, frame, created_at)
+    SELECT :order_id, issued_seq, :kind, :reference, CAST(:head AS text) || issued_seq || CAST(:tail AS text), :at
+    FROM numbered RETURNING seq, frame""")
 
 _VOID = text(
     "UPDATE deliveries d SET voided_at = :at FROM server_connections s"
@@ -36,6 +48,11 @@ _PAGE = text(
 )
 
 
+def hold(connection: Connection, order_ids: Iterable[UUID]) -> None:
+    """Hold the rows of these orders' servers until the end of this transaction."""
+    connection.execute(_HOLD, {"orders": sorted(set(order_ids))})
+
+
 def promise(
     connection: Connection,
     *,
@@ -53,23 +70,22 @@ def promise(
     Returns:
         The delivery, or None where no server is registered yet (a configuration is offered at hello then).
     """
-    seq = connection.execute(_NEXT, {"o": order_id}).scalar_one_or_none()
-    if seq is None:
-        return None
-    frame = build(seq)
-    delivery = Delivery(seq=seq, kind=frame_type(frame), frame=encode(frame), reference=reference)
-    connection.execute(
-        _INSERT,
+    frame = build(0)
+    head, _, tail = encode(frame).decode().partition('"seq":0')
+    row = connection.execute(
+        _PROMISE,
         {
             "order_id": order_id,
-            "seq": seq,
-            "kind": delivery.kind,
+            "kind": frame_type(frame),
             "reference": reference,
-            "frame": delivery.frame.decode(),
+            "head": f'{head}"seq":',
+            "tail": tail,
             "at": at,
         },
-    )
-    return delivery
+    ).one_or_none()
+    if row is None:
+        return None
+    return Delivery(seq=row.seq, kind=frame_type(frame), frame=row.frame.encode(), reference=reference)
 
 
 def withdraw(

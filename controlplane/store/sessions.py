@@ -86,7 +86,7 @@ class SessionStore:
 
     async def find(self, token_hash: bytes) -> Session | None:
         """The live session of a token whose account is active, in one indexed query."""
-        return await self._database.read(_find, token_hash, self._clock.now())
+        return await self._database.look(_find, token_hash, self._clock.now())
 
     async def extend(self, session: Session) -> datetime:
         """Put off the end of a session that is in use; returns when it ends now."""
