@@ -24,6 +24,8 @@ from wrapper.script import SCRIPT, Wish
 log = structlog.get_logger()
 
 OWNER: Final = "scripted"
+#: The first wish comes soon, however long an agent then thinks: somebody is watching.
+FIRST_WISH_SECONDS: Final = 4.0
 
 
 class Effects:
@@ -87,8 +89,10 @@ async def _play(
             args = msgspec.json.decode(row.tool_args)
             await _act(await wrapper.gate.answer(row), effects, agent_id, row.tool_name, args)
     turn = int(randomness.uniform(0, len(wishes)))
+    think_seconds = min(pace_seconds, FIRST_WISH_SECONDS)
     while True:
-        await trio.sleep(pace_seconds * randomness.uniform(0.5, 1.5))
+        await trio.sleep(think_seconds * randomness.uniform(0.5, 1.5))
+        think_seconds = pace_seconds
         wish = wishes[turn % len(wishes)]
         turn += 1
         call = ToolCall(

@@ -21,6 +21,7 @@ _MOST_RESTARTS: Final = 5
 _WITHIN_SECONDS: Final = 60.0
 _RESTART_AFTER_SECONDS: Final = 0.5
 _LAST_WORDS_BYTES: Final = 8192
+_LONGEST_WORDS: Final = 300
 _UNDERTAKER_SECONDS: Final = 20.0
 
 
@@ -135,7 +136,8 @@ class Child:
     def _judge(self, status: int) -> None:
         name, how = self.program.name, _in_words(status)
         if not self.settled:
-            raise DemoFailed(self.last_sentence() or f"{name} {how} while starting; its log is {self.program.log}")
+            sentence, words = self._last_words()
+            raise DemoFailed(sentence or f"{name} {how} while starting ({words}); its log is {self.program.log}")
         now = trio.current_time()
         if len(self._ends) == _MOST_RESTARTS and now - self._ends[0] < _WITHIN_SECONDS:
             raise DemoFailed(f"{name} ends again and again (it {how}); its log is {self.program.log}")
@@ -175,16 +177,16 @@ class Child:
             self._undertaker.forgets(process.pid)
             self._process = None
 
-    def last_sentence(self) -> str | None:
-        """What it said to people before it ended, where it did: `hub: …` or `Error: …`."""
+    def _last_words(self) -> tuple[str | None, str]:
+        """What it said to people before it ended, `hub: …` or `Error: …`, where it did; and its last line."""
         with self.program.log.open("rb") as log:
             log.seek(max(0, self.program.log.stat().st_size - _LAST_WORDS_BYTES))
-            lines = log.read().decode(errors="replace").splitlines()
+            lines = [line.strip() for line in log.read().decode(errors="replace").splitlines() if line.strip()]
         for prefix in ("hub: ", "Error: "):
             told = [line.removeprefix(prefix) for line in lines if line.startswith(prefix)]
             if told:
-                return f"{self.program.name}: {told[-1]}"
-        return None
+                return f"{self.program.name}: {told[-1]}", lines[-1]
+        return None, lines[-1][:_LONGEST_WORDS] if lines else "it said nothing"
 
 
 class Family:
@@ -221,7 +223,7 @@ class Family:
                     nursery.start_soon(tenant.stop)
             await hub.stop()
         # Hurried: those whose turn had not come.
-        with trio.CancelScope() as now:
+        with trio.CancelScope(shield=True) as now:
             now.cancel()
             await hub.stop()
 

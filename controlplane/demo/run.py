@@ -29,7 +29,7 @@ from protocol.words import CommandClass, Presence
 T = TypeVar("T")
 
 #: How long an agent thinks between two wishes, on average.
-PACE_SECONDS: Final = 4.0
+PACE_SECONDS: Final = 15.0
 #: PostgreSQL may have a crash to recover from.
 HUB_SECONDS: Final = 150.0
 ONLINE_SECONDS: Final = 60.0
@@ -43,8 +43,9 @@ _LOOK_SECONDS: Final = 0.25
 _TOKEN_SECONDS: Final = 1.0
 _MOST: Final = 100
 
-# A second SIGTERM has the Hub drop what is under way; it still stops its database.
-_HUB_ENDINGS: Final = ((signal.SIGTERM, 5.0), (signal.SIGTERM, 3.0))
+# SIGINT, because a Hub that has not begun to handle signals then still unwinds and ends its database. A second signal
+# has it drop what is under way.
+_HUB_ENDINGS: Final = ((signal.SIGINT, 4.0), (signal.SIGTERM, 3.0))
 _WRAPPER_ENDINGS: Final = ((signal.SIGTERM, 2.0),)
 
 _READY_LINE: Final = "LetsBe Hub is ready on "
@@ -80,6 +81,8 @@ async def run(settings: Settings, folder: StateFolder) -> None:
                     try:
                         await _Demo(settings, folder, home, screen, family).live()
                     finally:
+                        # Nobody watches over them any more: from here on their ends are wanted.
+                        nursery.cancel_scope.cancel()
                         await family.stop()
             watching.cancel_scope.cancel()
     screen.say("everything has ended")
@@ -168,6 +171,8 @@ class _Demo:
             self._home.keep_setup_token(found[1])
             self._token_told.set()
         elif line.startswith(_READY_LINE):
+            if self._hub_ready.is_set():
+                self._screen.say("the Hub takes requests again")
             self._hub_ready.set()
 
     async def _tell_progress(self, log: Path) -> None:
@@ -185,8 +190,8 @@ class _Demo:
     async def _seed(self, api: Client) -> tuple[Client, Seeded]:
         staff = await self._sign_in_staff(api)
         seeded = await seed(staff, self._home)
-        made = f"made {seeded.made} of them" if seeded.made else "all as before"
-        self._screen.say(f"the customer, {len(seeded.tenants)} tenants and their agents are there ({made})")
+        made = f"{seeded.made} of these made now" if seeded.made else "as before"
+        self._screen.say(f"the customer, {len(seeded.tenants)} tenants and their agents are in their places ({made})")
         return staff, seeded
 
     async def _sign_in_staff(self, api: Client) -> Client:

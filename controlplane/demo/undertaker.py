@@ -15,7 +15,8 @@ import time
 from pathlib import Path
 from typing import Final
 
-_STEPS: Final = ((signal.SIGTERM, 12.0), (signal.SIGKILL, 5.0))
+# SIGINT, because a Hub that has not begun to handle signals then still unwinds and ends its database.
+_STEPS: Final = ((signal.SIGINT, 6.0), (signal.SIGTERM, 6.0), (signal.SIGKILL, 5.0))
 
 
 def main() -> None:

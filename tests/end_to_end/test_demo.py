@@ -1,0 +1,350 @@
+"""`hub demo` as a newcomer meets it: ready soon, its lines work, Ctrl-C leaves nothing, the next start goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import trio
+
+from controlplane.demo.cast import ROLES
+from controlplane.demo.failure import DemoFailed
+from controlplane.demo.home import Home
+from controlplane.state_folder import StateFolder
+from controlplane.store.agent_templates import TEMPLATES
+from controlplane.store.agent_templates.tools import TOOL_TABLE
+from protocol.words import CommandClass
+from wrapper.script import SCRIPT
+
+LAST_LINE = "Ctrl-C ends everything; the next start continues."
+READY_SECONDS = 60
+END_SECONDS = 10
+TENANTS = 5
+
+# The processes of one state folder are told apart by what the kernel shows of each.
+needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc to look for processes")
+
+
+def environment(state: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HUB_", "DATABASE_", "PORT"))}
+    return {**kept, "HUB_STATE_DIR": str(state), "PYTHONIOENCODING": "utf-8"}
+
+
+class Demo:
+    """One `hub demo`, leader of a process group as in a terminal; what it prints is kept as it comes."""
+
+    def __init__(self, state: Path) -> None:
+        self.state = state
+        self.began_at = time.monotonic()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "controlplane", "demo", "--bind", "127.0.0.1:0"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=state.parent,
+            env=environment(state),
+            start_new_session=True,
+        )
+        self.lines: list[str] = []
+        self.silent = False
+        self._more = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            with self._more:
+                self.lines.append(line.rstrip("\n"))
+                self._more.notify_all()
+        with self._more:
+            self.silent = True
+            self._more.notify_all()
+
+    @property
+    def said(self) -> str:
+        return "\n".join(self.lines)
+
+    def until_it_says(self, words: str, seconds: float = READY_SECONDS) -> None:
+        def said() -> bool:
+            return any(words in line for line in self.lines)
+
+        with self._more:
+            self._more.wait_for(lambda: said() or self.silent, timeout=seconds)
+        assert said(), f"{words!r} was not said within {seconds} s:\n{self.said}"
+
+    def ready(self) -> Demo:
+        self.until_it_says(LAST_LINE)
+        assert time.monotonic() - self.began_at < READY_SECONDS
+        return self
+
+    def found(self, pattern: str) -> str:
+        match = re.search(pattern, self.said, re.MULTILINE)
+        assert match, f"{pattern!r} is not on the screen:\n{self.said}"
+        return match[1]
+
+    @property
+    def address(self) -> str:
+        return self.found(r"^The Hub is ready on (\S+) ")
+
+    @property
+    def passwords(self) -> tuple[str, str]:
+        return self.found(r"^  staff +owner@hub\.example +(\S+)"), self.found(
+            r"^  customer +maria@acme\.example +(\S+)"
+        )
+
+    @property
+    def curl_lines(self) -> list[str]:
+        return [line.strip() for line in self.lines if line.startswith("  curl ")]
+
+    def staff_reads(self, path: str) -> Any:
+        return data_of(f"curl -K {self.state}/demo/staff.curl '{self.address}{path}'")
+
+    def ended(self) -> int:
+        """Its exit status, in time and with nothing left behind."""
+        status = self.process.wait(timeout=END_SECONDS)
+        assert processes_of(self.state) == {}, self.said
+        self._reader.join(timeout=END_SECONDS)
+        assert "Traceback" not in self.said
+        return status
+
+
+def data_of(line: str) -> Any:
+    """What a line, typed into a shell, prints."""
+    run = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=30, check=True, cwd="/")
+    answer = json.loads(run.stdout)
+    assert answer["success"], answer
+    return answer["data"]
+
+
+def processes_of(state: Path) -> dict[int, str]:
+    """Every living process that works on a state folder, by its id."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            with contextlib.suppress(OSError):
+                command = (entry / "cmdline").read_bytes()
+                seen = command + (entry / "environ").read_bytes() + os.readlink(entry / "cwd").encode()
+                if command and str(state).encode() in seen:
+                    found[int(entry.name)] = command.replace(b"\0", b" ").decode()
+    return found
+
+
+def until(condition: Callable[[], Any], seconds: float = 30) -> Any:
+    """What a condition on other processes gives as soon as it is true."""
+    deadline = time.monotonic() + seconds
+    while not (result := condition()):
+        assert time.monotonic() < deadline, "it never came true"
+        threading.Event().wait(0.1)
+    return result
+
+
+def online(demo: Demo) -> bool:
+    try:
+        servers = demo.staff_reads("/api/v1/admin/servers")
+    except (subprocess.CalledProcessError, json.JSONDecodeError):
+        return False  # the Hub is on its way
+    return [server["presence"] for server in servers] == ["online"] * TENANTS
+
+
+@pytest.fixture
+def state() -> Iterator[Path]:
+    """A short path: PostgreSQL's socket lies below it."""
+    with tempfile.TemporaryDirectory(prefix="hub-", ignore_cleanup_errors=True) as folder:
+        path = Path(folder) / "state"
+        yield path
+        for pid in processes_of(path):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+@needs_proc
+@pytest.mark.slow
+def test_a_newcomer_decides_by_the_printed_lines_and_the_next_start_continues(state: Path) -> None:
+    first = Demo(state).ready()
+    assert all(f"{city}.acme.example" in first.said for city in ("berlin", "hamburg", "leipzig", "munich", "vienna"))
+    for provider, email, password in (
+        ("credentials", "owner@hub.example", first.passwords[0]),
+        ("customer", "maria@acme.example", first.passwords[1]),
+    ):
+        url = f"{first.address}/api/auth/callback/{provider}"
+        answer = httpx.post(url, json={"email": email, "password": password}, trust_env=False)
+        assert answer.status_code == 200, answer.text
+    assert httpx.get(f"{first.address}/api/docs", trust_env=False).status_code == 200
+
+    listing, deciding, looking = first.curl_lines
+    waiting = {approval["id"]: approval for approval in data_of(listing)}
+    approval_id = looking.split("/approvals/")[1].split()[0]
+    assert waiting[approval_id]["status"] == "PENDING"
+    decided = data_of(deciding)
+    assert (decided["id"], decided["status"]) == (approval_id, "APPROVED")
+    assert decided["decidedBy"]["name"] == "Maria Weber"
+    outcome = until(lambda: (seen := data_of(looking))["outcome"] and seen)
+    assert (outcome["outcome"], outcome["status"]) == ("executed", "APPROVED")
+    effects = "".join(path.read_text() for path in state.glob("demo/wrappers/*/effects.log"))
+    assert f'"tool":"{decided["toolName"]}"' in effects
+
+    for secret in ("demo/customer.curl", "demo/staff.curl", "secrets/demo-staff-password", "demo/logs/hub.log"):
+        assert (state / secret).stat().st_mode & 0o077 == 0, secret
+    logs = "".join(path.read_text() for path in state.glob("demo/logs/*.log"))
+    assert not any(password in logs for password in first.passwords)
+
+    second = subprocess.run(
+        [sys.executable, "-m", "controlplane", "demo", "--bind", "127.0.0.1:0"],
+        capture_output=True,
+        text=True,
+        env=environment(state),
+        timeout=END_SECONDS,
+        check=False,
+    )
+    assert second.returncode == 1
+    assert second.stderr.startswith(f"hub: another demo runs on {state}: ")
+
+    customers = first.staff_reads("/api/v1/admin/customers")
+    servers = {server["id"]: server["registeredAt"] for server in first.staff_reads("/api/v1/admin/servers")}
+    assert (len(customers), len(servers)) == (1, TENANTS)
+    assert len(customers[0]["orders"]) == TENANTS
+    os.killpg(first.process.pid, signal.SIGINT)
+    assert first.ended() == 0
+
+    again = Demo(state).ready()
+    assert "(as before)" in again.said
+    assert again.passwords == first.passwords
+    assert [customer["id"] for customer in again.staff_reads("/api/v1/admin/customers")] == [customers[0]["id"]]
+    assert {server["id"]: server["registeredAt"] for server in again.staff_reads("/api/v1/admin/servers")} == servers
+    approvals = f"curl -K {state}/demo/customer.curl '{again.address}/api/v1/customer/approvals/"
+    assert data_of(f"{approvals}{approval_id}'") == outcome
+    # What still waited goes on waiting, on both ends: it can be decided, and is acted on.
+    kept = next(one for one in waiting if one != approval_id)
+    assert data_of(f'{approvals}{kept}\' -d \'{{"action": "approve"}}\'')["status"] == "APPROVED"
+    until(lambda: data_of(f"{approvals}{kept}'")["outcome"] == "executed")
+    again.process.send_signal(signal.SIGINT)
+    assert again.ended() == 0
+
+
+@needs_proc
+@pytest.mark.slow
+def test_what_is_killed_comes_back_and_when_the_demo_is_killed_the_rest_ends(state: Path) -> None:
+    demo = Demo(state).ready()
+    before = processes_of(state)
+    wrapper = next(pid for pid, command in before.items() if "demo/wrappers/leipzig" in command)
+    hub = next(pid for pid, command in before.items() if " serve " in command)
+    os.kill(wrapper, signal.SIGKILL)
+    demo.until_it_says("the wrapper of leipzig.acme.example was ended by SIGKILL; starting it again")
+    os.kill(hub, signal.SIGKILL)
+    demo.until_it_says("the Hub was ended by SIGKILL; starting it again")
+    demo.until_it_says("the Hub takes requests again")
+    until(lambda: online(demo))
+
+    left = processes_of(state)
+    assert len(left) > TENANTS + 2
+    demo.process.kill()
+    following = Demo(state).ready()
+    assert not left.keys() & processes_of(state).keys()
+    assert online(following)
+    following.process.terminate()
+    assert following.ended() == 0
+
+
+@needs_proc
+def test_it_can_be_ended_while_it_starts(state: Path) -> None:
+    demo = Demo(state)
+    until(lambda: any(" serve " in command for command in processes_of(state).values()))
+    demo.process.send_signal(signal.SIGINT)
+    assert demo.ended() == 0
+    demo = Demo(state)
+    demo.until_it_says("PostgreSQL runs")
+    os.killpg(demo.process.pid, signal.SIGINT)
+    assert demo.ended() == 0
+
+
+@needs_proc
+def test_a_hub_in_use_is_left_alone(state: Path) -> None:
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "controlplane", "create-owner"),
+            *("--email", "olivia@example.com", "--name", "Olivia", "--password-file", "-"),
+        ],
+        input="a passphrase nobody guesses 7\n",
+        text=True,
+        capture_output=True,
+        env=environment(state),
+        timeout=60,
+        check=True,
+    )
+    demo = Demo(state)
+    assert demo.process.wait(timeout=READY_SECONDS) == 1
+    demo.until_it_says("hub: this Hub is in use already", seconds=5)
+    assert "HUB_STATE_DIR=./demo-state" in demo.said
+    assert demo.ended() == 1
+
+
+def test_a_taken_port_is_told_before_anything_is_started(state: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        bind = f"127.0.0.1:{taken.getsockname()[1]}"
+        run = subprocess.run(
+            [sys.executable, "-m", "controlplane", "demo"],
+            capture_output=True,
+            text=True,
+            env={**environment(state), "HUB_BIND": bind},
+            timeout=30,
+            check=False,
+        )
+    assert run.returncode == 1
+    assert run.stderr.startswith(f"hub: somebody listens on {bind} already: choose another with HUB_BIND=")
+    assert not (state / "postgres").exists()
+
+
+async def test_a_start_waits_for_what_a_killed_demo_left(tmp_path: Path) -> None:
+    home = Home(StateFolder.open(tmp_path / "state"))
+    home.make()
+    told = trio.Event()
+    async with trio.open_nursery() as nursery:
+        with (home.path / "ending.lock").open("w") as left:
+            fcntl.flock(left, fcntl.LOCK_EX)
+
+            async def start() -> None:
+                async with home.alone(lambda _: told.set()):
+                    with pytest.raises(DemoFailed, match="another demo runs on"):
+                        async with home.alone(lambda _: None):
+                            pass
+
+            nursery.start_soon(start)
+            await told.wait()
+
+
+def test_the_undertaker_ends_those_who_were_not_taken_back() -> None:
+    sleepers = [subprocess.Popen(["sleep", "60"], start_new_session=True) for _ in range(2)]
+    try:
+        undertaker = subprocess.Popen([sys.executable, "-m", "controlplane.demo.undertaker"], stdin=subprocess.PIPE)
+        known, forgotten = sleepers
+        undertaker.communicate(b"+%d\n+%d\n-%d\n" % (known.pid, forgotten.pid, forgotten.pid), timeout=10)
+        assert undertaker.returncode == 0
+        assert known.wait(timeout=5) == -signal.SIGINT
+        assert forgotten.poll() is None
+    finally:
+        for sleeper in sleepers:
+            sleeper.kill()
+            sleeper.wait()
+
+
+def test_the_script_is_of_every_class_for_every_role_in_tools_that_the_hub_knows() -> None:
+    wishes = [wish for played in SCRIPT.values() for wish in played]
+    assert {wish.tool_name for wish in wishes} <= TOOL_TABLE.keys()
+    assert {TOOL_TABLE[wish.tool_name] for wish in wishes} == set(CommandClass)
+    assert set(SCRIPT) == set(ROLES) == set(TEMPLATES)
