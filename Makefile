@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help install demo check test lock clean
+.PHONY: help install demo check test test-openclaw bench lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -28,6 +28,15 @@ check: install ## format, lint, types, the laws of the house
 
 test: install ## the whole test suite, on a real PostgreSQL and real sockets
 	$(BIN)/pytest
+
+test-openclaw: install ## the bridge against the real OpenClaw gateway from npm (372 MB, once)
+	HUB_TEST_OPENCLAW=1 $(BIN)/pytest tests/openclaw
+
+bench: install ## figures: decisions, sockets beside a peer, actors, kill -9 under load
+	$(BIN)/python -m bench.actors
+	$(BIN)/python -m bench.sockets
+	$(BIN)/python -m bench.decisions
+	$(BIN)/python -m bench.durable
 
 lock: ## resolve the dependencies again, with hashes (needs uv)
 	uv pip compile --universal --generate-hashes --python-version 3.11 --extra dev \
