@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from actors.ports import Beat, Progress
+from controlplane.store import commands, events
 
 _ACKNOWLEDGE = text("""
     UPDATE server_connections s SET acked_seq = LEAST(u.acked, s.issued_seq), last_seen_at = u.at
@@ -15,7 +16,7 @@ _ACKNOWLEDGE = text("""
     WHERE s.order_id = u.id AND s.acked_seq < u.acked""")
 
 # The partial index on undelivered commands makes this touch only what still waits.
-_COMMANDS = text("""
+_COMMANDS = text(f"""
     UPDATE remote_commands c
     SET status = CASE WHEN c.seq <= u.acked THEN 'ACKNOWLEDGED' ELSE 'SENT' END,
         sent_at = coalesce(c.sent_at, u.at),
@@ -23,7 +24,8 @@ _COMMANDS = text("""
     FROM unnest(CAST(:orders AS uuid[]), CAST(:sent AS bigint[]), CAST(:acked AS bigint[]),
                 CAST(:times AS timestamptz[])) AS u (id, sent, acked, at)
     WHERE c.order_id = u.id AND c.status IN ('QUEUED', 'SENT') AND c.seq <= u.sent
-      AND (c.status = 'QUEUED' OR c.seq <= u.acked)""")
+      AND (c.status = 'QUEUED' OR c.seq <= u.acked)
+    RETURNING u.at AS moved_at, {', '.join(f'c.{name}' for name in commands.COLUMNS)}""")
 
 _BEATS = text("""
     UPDATE server_connections s
@@ -44,7 +46,10 @@ def advance(connection: Connection, batch: Sequence[Progress]) -> list[None]:
         "times": [progress.at for progress in batch],
     }
     connection.execute(_ACKNOWLEDGE, {name: values[name] for name in ("orders", "acked", "times")})
-    connection.execute(_COMMANDS, values)
+    moved = connection.execute(_COMMANDS, values).all()
+    events.emit_all(
+        connection, [commands.told(row, row.moved_at) for row in sorted(moved, key=lambda row: (row.order_id, row.seq))]
+    )
     return [None] * len(batch)
 
 
