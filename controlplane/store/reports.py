@@ -9,7 +9,10 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from actors.runtime.ports import Ids
+from controlplane.store import events
+from protocol.console import ActivityTold, BackupTold, ImageTold, UsageTold
 from protocol.faults import FieldProblem, ValidationError
+from protocol.ids import OrderId, format_id
 from protocol.objects import UsageBucket
 from protocol.tenant import Activity, BackupStatus, ImageUpdate
 
@@ -84,6 +87,15 @@ def write_usage(
     rows = [chosen[key] for key in sorted(chosen)]
     values: dict[str, object] = {name: [getattr(row, name) for row in rows] for name in UsageBucket.__struct_fields__}
     connection.execute(_USAGE, {**values, "id": [ids.uuid7() for _ in rows], "order_id": order_id, "at": at})
+    told = UsageTold(
+        order_id=_name(order_id),
+        agents=sorted({row.agent_id for row in rows}),
+        tokens=sum(
+            row.tokens_input + row.tokens_output + row.tokens_cache_read + row.tokens_cache_write for row in rows
+        ),
+        cost_cents=sum(row.cost_cents for row in rows),
+    )
+    events.emit(connection, "usage.reported", at=at, order_id=order_id, data=told)
 
 
 def write_backup(connection: Connection, order_id: UUID, report: BackupStatus, *, at: datetime, ids: Ids) -> None:
@@ -101,6 +113,10 @@ def write_backup(connection: Connection, order_id: UUID, report: BackupStatus, *
             "at": at,
         },
     )
+    told = BackupTold(
+        _name(order_id), report.status, report.started_at, report.finished_at, report.size_bytes, report.detail
+    )
+    events.emit(connection, "backup.reported", at=at, order_id=order_id, data=told)
 
 
 def write_activity(connection: Connection, order_id: UUID, activity: Activity, *, at: datetime, ids: Ids) -> None:
@@ -117,6 +133,10 @@ def write_activity(connection: Connection, order_id: UUID, activity: Activity, *
             "data": None if activity.data is None else bytes(activity.data).decode(),
         },
     )
+    told = ActivityTold(
+        _name(order_id), activity.agent_id, activity.kind, activity.summary, activity.at or at, activity.data
+    )
+    events.emit(connection, "activity.recorded", at=at, order_id=order_id, data=told)
 
 
 def write_image_update(connection: Connection, order_id: UUID, update: ImageUpdate, *, at: datetime, ids: Ids) -> None:
@@ -133,3 +153,9 @@ def write_image_update(connection: Connection, order_id: UUID, update: ImageUpda
             "at": at,
         },
     )
+    told = ImageTold(_name(order_id), update.image, update.status, update.digest, update.created)
+    events.emit(connection, "image.reported", at=at, order_id=order_id, data=told)
+
+
+def _name(order_id: UUID) -> OrderId:
+    return OrderId(format_id("ord", order_id))
