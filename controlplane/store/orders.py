@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert as insert_or_skip
 
 from actors.people import Author, Scope
 from actors.runtime.ports import Clock, Ids
-from controlplane.store import audit
+from controlplane.store import audit, events
 from controlplane.store.database import Database
 from controlplane.store.keys import key_of, missing
 from controlplane.store.scope import covers
@@ -170,6 +170,11 @@ def _newest_first(statement: Select[Any]) -> Select[Any]:
     return statement.order_by(orders.c.created_at.desc(), orders.c.id.desc())
 
 
+def read_order(connection: Connection, order_id: UUID) -> Order:
+    """An order that exists."""
+    return order_of(connection.execute(select(*ORDER_COLUMNS).where(orders.c.id == order_id)).mappings().one())
+
+
 def _get(connection: Connection, scope: Scope, order_id: OrderId) -> Order:
     return order_of(_row(connection, scope, order_id))
 
@@ -220,6 +225,7 @@ def _create(
         raise Conflict(f"the domain {new.domain} belongs to another order")
     order = order_of(row)
     audit.record(connection, author, "order.created", order.id, at=now, after=order, customer_id=customer)
+    events.emit(connection, "order.created", at=now, order_id=key, data=order)
     _begin_subscription(connection, author, customer, subscription_key, new.tier, token_base, now)
     return order
 
@@ -308,4 +314,5 @@ def _change(
         after=new,
         customer_id=before_row["user_id"],
     )
+    events.emit(connection, "order.changed", at=now, order_id=before_row["id"], data=after)
     return after
