@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from actors.people import Author, Scope
 from actors.runtime.ports import Clock, Ids
-from controlplane.store import audit
+from controlplane.store import audit, events
 from controlplane.store.database import Database
 from controlplane.store.keys import key_of, missing
 from controlplane.store.orders import ORDER_COLUMNS, order_of
@@ -232,6 +232,7 @@ def _create(connection: Connection, author: Author, new: NewCustomer, key: UUID,
     )
     details = {"email": new.email, "name": new.name, "company": new.company, "status": AccountStatus.ACTIVE}
     audit.record(connection, author, "customer.created", customer.id, at=now, after=details, customer_id=key)
+    events.emit(connection, "customer.created", at=now, customer_id=key, data=customer)
     return customer
 
 
@@ -257,6 +258,7 @@ def _change(
     after = _get(connection, scope, customer_id, now)
     old, new = audit.difference(before, after)
     audit.record(connection, author, "customer.changed", customer_id, at=now, before=old, after=new, customer_id=key)
+    events.emit(connection, "customer.changed", at=now, customer_id=key, data=after)
     return after
 
 
