@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection, select, update
 
 from actors.people import Author
-from controlplane.store import audit
+from controlplane.store import audit, events
 from controlplane.store.database import Database
 from controlplane.store.keys import missing
 from controlplane.store.orders import ORDER_COLUMNS, order_of
@@ -51,6 +51,7 @@ def _change_automation(
     connection.execute(update(orders).where(orders.c.id == order_id).values(automation_mode=mode, updated_at=at))
     after = _read(connection, order_id)
     _record(connection, author, "order.automation_changed", before, after, at)
+    events.emit(connection, "order.automationChanged", at=at, order_id=order_id, data=after)
     return after
 
 
@@ -68,6 +69,9 @@ def _move(
         raise Conflict(f"order {before.id} is no longer {expected}", details=before)
     after = _read(connection, order_id)
     _record(connection, author, f"order.{to.value.lower()}", before, after, at)
+    first, *others = to.value.lower().split("_")
+    kind = f"order.{first}{''.join(word.capitalize() for word in others)}"
+    events.emit(connection, kind, at=at, order_id=order_id, data=after)
     return after
 
 
