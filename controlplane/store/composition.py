@@ -13,13 +13,14 @@ from sqlalchemy import Connection, text
 
 from actors.people import Scope
 from actors.ports import Delivery
-from controlplane.store import outbox
+from controlplane.store import events, outbox
 from controlplane.store.agent_rows import active_agents
 from controlplane.store.agent_templates.tools import TOOL_TABLE
 from controlplane.store.keys import missing
 from protocol.canonical import config_hash
+from protocol.console import ConfigTold
 from protocol.faults import ValidationError
-from protocol.ids import format_id
+from protocol.ids import OrderId, format_id
 from protocol.objects import ModelRoute, TenantConfig
 from protocol.tenant import ConfigOffered
 
@@ -132,6 +133,8 @@ def write_next(
     )
     connection.execute(_PRUNE, {"order_id": order_id, "version": config.config_version - VERSIONS_KEPT})
     outbox.withdraw(connection, order_id=order_id, kind="configOffered", at=at)
+    told = ConfigTold(OrderId(format_id("ord", order_id)), config.config_version, config.config_hash)
+    events.emit(connection, "config.offered", at=at, order_id=order_id, data=told)
     return Offer(config, outbox.promise(connection, order_id=order_id, build=partial(offered, config), at=at))
 
 
