@@ -21,7 +21,7 @@ from actors.tenant.changes import (
     UnlockExternalComms,
     UpdateAgent,
 )
-from controlplane.store import agent_rules, audit, outbox
+from controlplane.store import agent_rules, audit, events, outbox
 from controlplane.store.agent_rows import AGENT_COLUMNS, active_agents, agent_of, columns_of
 from controlplane.store.agent_templates import TEMPLATES
 from controlplane.store.composition import (
@@ -52,6 +52,13 @@ _ON_ITS_WAY = text("""
     LIMIT 1""")
 
 _config = msgspec.json.Decoder(TenantConfig)
+
+_TOLD = {
+    DeployAgent: "agent.deployed",
+    UpdateAgent: "agent.updated",
+    UnlockExternalComms: "agent.externalCommsChanged",
+    RemoveAgent: "agent.removed",
+}
 
 
 def current_version(connection: Connection, order_id: UUID) -> int:
@@ -168,6 +175,7 @@ def change_agents(
     _write(connection, order_id, before, after, at)
     offer = write_next(connection, order_id=order_id, at=at, heartbeat_seconds=heartbeat_seconds)
     _record(connection, author, change, before, after, at=at, customer_id=order.customer_id)
+    events.emit(connection, _TOLD[type(change)], at=at, order_id=order_id, data=after)
     return AgentsChanged(agent=after, config_version=offer.config.config_version, delivery=offer.delivery)
 
 
