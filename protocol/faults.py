@@ -27,9 +27,7 @@ class Fault(Exception):
     code: ClassVar[str] = "INTERNAL_ERROR"
     status: ClassVar[int] = 500
 
-    def __init__(
-        self, message: str, *, details: Any = None, retry_after_seconds: float | None = None
-    ) -> None:
+    def __init__(self, message: str, *, details: Any = None, retry_after_seconds: float | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.details = details
