@@ -63,15 +63,16 @@ class Demo:
         self.lines: list[str] = []
         self.silent = False
         self._more = threading.Condition()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
 
     def _read(self) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            with self._more:
-                self.lines.append(line.rstrip("\n"))
-                self._more.notify_all()
+        with self.process.stdout as output:
+            for line in output:
+                with self._more:
+                    self.lines.append(line.rstrip("\n"))
+                    self._more.notify_all()
         with self._more:
             self.silent = True
             self._more.notify_all()
@@ -119,7 +120,7 @@ class Demo:
         """Its exit status, in time and with nothing left behind."""
         status = self.process.wait(timeout=END_SECONDS)
         assert processes_of(self.state) == {}, self.said
-        self._reader.join(timeout=END_SECONDS)
+        self.reader.join(timeout=END_SECONDS)
         assert "Traceback" not in self.said
         return status
 
@@ -166,17 +167,34 @@ def online(demo: Demo) -> bool:
 def state() -> Iterator[Path]:
     """A short path: PostgreSQL's socket lies below it."""
     with tempfile.TemporaryDirectory(prefix="hub-", ignore_cleanup_errors=True) as folder:
-        path = Path(folder) / "state"
-        yield path
-        for pid in processes_of(path):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        yield Path(folder) / "state"
+
+
+@pytest.fixture
+def start(state: Path) -> Iterator[Callable[[], Demo]]:
+    """Starts a demo on the test's state folder; whatever becomes of the test, nothing of it stays."""
+    demos: list[Demo] = []
+
+    def start() -> Demo:
+        demos.append(Demo(state))
+        return demos[-1]
+
+    yield start
+    for demo in demos:
+        demo.process.kill()
+        demo.process.wait()
+        demo.reader.join()
+    for pid in processes_of(state):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 @needs_proc
 @pytest.mark.slow
-def test_a_newcomer_decides_by_the_printed_lines_and_the_next_start_continues(state: Path) -> None:
-    first = Demo(state).ready()
+def test_a_newcomer_decides_by_the_printed_lines_and_the_next_start_continues(
+    state: Path, start: Callable[[], Demo]
+) -> None:
+    first = start().ready()
     assert all(f"{city}.acme.example" in first.said for city in ("berlin", "hamburg", "leipzig", "munich", "vienna"))
     for provider, email, password in (
         ("credentials", "owner@hub.example", first.passwords[0]),
@@ -222,7 +240,7 @@ def test_a_newcomer_decides_by_the_printed_lines_and_the_next_start_continues(st
     os.killpg(first.process.pid, signal.SIGINT)
     assert first.ended() == 0
 
-    again = Demo(state).ready()
+    again = start().ready()
     assert "(as before)" in again.said
     assert again.passwords == first.passwords
     assert [customer["id"] for customer in again.staff_reads("/api/v1/admin/customers")] == [customers[0]["id"]]
@@ -239,8 +257,10 @@ def test_a_newcomer_decides_by_the_printed_lines_and_the_next_start_continues(st
 
 @needs_proc
 @pytest.mark.slow
-def test_what_is_killed_comes_back_and_when_the_demo_is_killed_the_rest_ends(state: Path) -> None:
-    demo = Demo(state).ready()
+def test_what_is_killed_comes_back_and_when_the_demo_is_killed_the_rest_ends(
+    state: Path, start: Callable[[], Demo]
+) -> None:
+    demo = start().ready()
     before = processes_of(state)
     wrapper = next(pid for pid, command in before.items() if "demo/wrappers/leipzig" in command)
     hub = next(pid for pid, command in before.items() if " serve " in command)
@@ -254,7 +274,8 @@ def test_what_is_killed_comes_back_and_when_the_demo_is_killed_the_rest_ends(sta
     left = processes_of(state)
     assert len(left) > TENANTS + 2
     demo.process.kill()
-    following = Demo(state).ready()
+    assert demo.process.wait(timeout=END_SECONDS) == -signal.SIGKILL
+    following = start().ready()
     assert not left.keys() & processes_of(state).keys()
     assert online(following)
     following.process.terminate()
@@ -262,19 +283,19 @@ def test_what_is_killed_comes_back_and_when_the_demo_is_killed_the_rest_ends(sta
 
 
 @needs_proc
-def test_it_can_be_ended_while_it_starts(state: Path) -> None:
-    demo = Demo(state)
+def test_it_can_be_ended_while_it_starts(state: Path, start: Callable[[], Demo]) -> None:
+    demo = start()
     until(lambda: any(" serve " in command for command in processes_of(state).values()))
     demo.process.send_signal(signal.SIGINT)
     assert demo.ended() == 0
-    demo = Demo(state)
+    demo = start()
     demo.until_it_says("PostgreSQL runs")
     os.killpg(demo.process.pid, signal.SIGINT)
     assert demo.ended() == 0
 
 
 @needs_proc
-def test_a_hub_in_use_is_left_alone(state: Path) -> None:
+def test_a_hub_in_use_is_left_alone(state: Path, start: Callable[[], Demo]) -> None:
     subprocess.run(
         [
             *(sys.executable, "-m", "controlplane", "create-owner"),
@@ -287,7 +308,7 @@ def test_a_hub_in_use_is_left_alone(state: Path) -> None:
         timeout=60,
         check=True,
     )
-    demo = Demo(state)
+    demo = start()
     assert demo.process.wait(timeout=READY_SECONDS) == 1
     demo.until_it_says("hub: this Hub is in use already", seconds=5)
     assert "HUB_STATE_DIR=./demo-state" in demo.said
