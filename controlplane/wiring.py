@@ -17,17 +17,26 @@ from actors.root import plant, tenant_of
 from actors.runtime.ports import SystemClock, SystemIds, SystemRandomness
 from actors.runtime.system import ActorSystem
 from actors.tenant.messages import Wake
+from controlplane.api.guards import origin_allowed
+from controlplane.api.guards_people import session_cookie
 from controlplane.api.hub import Hub
+from controlplane.api.incoming import read_cookies
 from controlplane.api.limits import Limits, standard_limits
 from controlplane.api.mount import build_app
 from controlplane.api.routes import routers
+from controlplane.api.watching import access_of
 from controlplane.door import front
 from controlplane.door.asgi import App
+from controlplane.door.console_socket import Consoles, Doorkeeping
 from controlplane.door.front import Door
 from controlplane.door.options import DoorOptions
 from controlplane.door.process import raise_file_limit, tune_gc
+from controlplane.door.sockets.frames import text_frame
 from controlplane.door.tenant_socket import TenantSocket
 from controlplane.opening import build_accounts, build_sessions, open_database
+from controlplane.services.console_feed import Feed
+from controlplane.services.console_presence import PresenceFeed
+from controlplane.services.event_retention import forget_old_events
 from controlplane.services.sealing import Sealer
 from controlplane.settings import Settings
 from controlplane.state_folder import StateFolder
@@ -37,14 +46,18 @@ from controlplane.store.approvals import ApprovalStore
 from controlplane.store.commands import CommandStore
 from controlplane.store.customers import CustomerStore
 from controlplane.store.database import Database
+from controlplane.store.events import EventStore
 from controlplane.store.order_book import PostgresOrderBook
 from controlplane.store.orders import OrderStore
 from controlplane.store.polling import PollingStore
+from controlplane.store.presence import PresenceStore
 from controlplane.store.servers import ServerStore
 from controlplane.store.tenant_book import PostgresTenantBook
+from protocol.console import ADMIN_SOCKET_PATH, CUSTOMER_SOCKET_PATH
 from protocol.faults import Fault
 from protocol.ids import OrderId
 from protocol.tenant import SOCKET_PATH
+from protocol.words import UserType
 
 log = structlog.get_logger()
 
@@ -56,7 +69,7 @@ class SchemaBehind(Exception):
 @asynccontextmanager
 async def open_hub(
     settings: Settings, folder: StateFolder, database: Database
-) -> AsyncIterator[tuple[Hub, TenantSocket]]:
+) -> AsyncIterator[tuple[Hub, TenantSocket, Consoles]]:
     """Everything but the door: stores, actors and the Hub over an open, migrated database."""
     clock, randomness = SystemClock(), SystemRandomness()
     ids = SystemIds(clock, randomness)
@@ -100,8 +113,30 @@ async def open_hub(
         tenant_socket = TenantSocket(servers, partial(tenant_of, system), clock)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(tenant_socket.run)
-            yield hub, tenant_socket
+            yield hub, tenant_socket, await _start_consoles(nursery, hub, database, settings)
             nursery.cancel_scope.cancel()
+
+
+async def _start_consoles(nursery: trio.Nursery, hub: Hub, database: Database, settings: Settings) -> Consoles:
+    """What tells the consoles of this node: events, presence, and the end of their sessions."""
+    events = EventStore(database)
+    silence = PresenceStore(database, heartbeat_seconds=settings.heartbeat_seconds)
+    presence = PresenceFeed(hub.servers, silence, hub.clock, frame=text_frame)
+    feed = Feed(events, frame=text_frame, on_order=presence.mark)
+    keeping = Doorkeeping(
+        origin_allowed=partial(origin_allowed, hub=hub),
+        cookies=read_cookies,
+        session_cookie=session_cookie(hub),
+        access_of=access_of,
+        heartbeat_seconds=settings.heartbeat_seconds,
+    )
+    consoles = Consoles(feed, hub.sessions, hub.clock, keeping)
+    await nursery.start(feed.run)
+    nursery.start_soon(presence.run, feed.viewers)
+    nursery.start_soon(consoles.run)
+    nursery.start_soon(forget_old_events, events, hub.clock)
+    hub.metrics.read("consoles", lambda: {"open": float(len(consoles)), "events": float(feed.published)})
+    return consoles
 
 
 async def serve(settings: Settings, folder: StateFolder, *, on_ready: Callable[[str, str | None], None]) -> None:
@@ -117,7 +152,7 @@ async def serve(settings: Settings, folder: StateFolder, *, on_ready: Callable[[
     raise_file_limit()
     async with open_database(settings, folder) as database:
         await _prepare_schema(settings, database)
-        async with open_hub(settings, folder, database) as (hub, tenant_socket):
+        async with open_hub(settings, folder, database) as (hub, tenant_socket, consoles):
             setup_token = await hub.accounts.ensure_setup_token()
             shutdown = trio.Event()
 
@@ -132,7 +167,11 @@ async def serve(settings: Settings, folder: StateFolder, *, on_ready: Callable[[
                             front.serve,
                             bind=settings.bind,
                             app=cast(App, build_app(routers(), hub)),
-                            routes={SOCKET_PATH: tenant_socket},
+                            routes={
+                                SOCKET_PATH: tenant_socket,
+                                ADMIN_SOCKET_PATH: consoles.route(UserType.STAFF),
+                                CUSTOMER_SOCKET_PATH: consoles.route(UserType.CUSTOMER),
+                            },
                             shutdown=shutdown,
                             on_drain=drain,
                             options=DoorOptions(drain_seconds=max(1.0, settings.shutdown_seconds - 5)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -15,7 +16,7 @@ from actors.people import Author
 from actors.runtime.ports import Clock, Randomness
 from controlplane.store.sessions import NewSession, Session, SessionStore
 from protocol.faults import Unauthorized
-from protocol.words import UserType
+from protocol.words import Role, UserType
 
 TOKEN_BYTES: Final = 32
 #: How often, at most, the use of a session is written down.
@@ -83,6 +84,14 @@ class SessionService:
         """The live session of a token, without a note of its use."""
         # What is no token of ours costs no query.
         return await self._store.find(token_hash(token)) if _is_token(token) else None
+
+    async def live(self, keys: Sequence[UUID]) -> dict[UUID, Role | None]:
+        """Which of these sessions are alive, each with its role as it is now (None: a customer's)."""
+        return await self._store.live(keys)
+
+    def listen(self, listener: Callable[[], object]) -> None:
+        """Have `listener()` called when sessions may have ended or changed; a hint, from this process only."""
+        self._store.listen(listener)
 
     async def renew(self, session: Session) -> datetime:
         """Put off a session's end, at most once a minute; returns when it ends now, to show to a browser."""

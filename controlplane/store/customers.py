@@ -21,9 +21,11 @@ from controlplane.store.database import Database
 from controlplane.store.keys import key_of, missing
 from controlplane.store.orders import ORDER_COLUMNS, order_of
 from controlplane.store.scope import covers
+from controlplane.store.sessions import NEWS as SESSIONS
 from controlplane.store.tables.accounts import founding_members, subscriptions, users
 from controlplane.store.tables.orders import orders
 from controlplane.store.tables.search import matches, prefix_query
+from controlplane.store.transaction import tell_after_commit
 from protocol.faults import Conflict
 from protocol.ids import CustomerId, format_id
 from protocol.objects import Customer, FoundingMember, Order, Subscription
@@ -259,6 +261,8 @@ def _change(
     old, new = audit.difference(before, after)
     audit.record(connection, author, "customer.changed", customer_id, at=now, before=old, after=new, customer_id=key)
     events.emit(connection, "customer.changed", at=now, customer_id=key, data=after)
+    if before.status is not after.status:
+        tell_after_commit(connection, SESSIONS)
     return after
 
 

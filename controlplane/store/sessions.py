@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -16,10 +17,14 @@ from actors.runtime.ports import Clock, Ids
 from controlplane.store import audit
 from controlplane.store.database import Database
 from controlplane.store.tables.accounts import sessions, staff, users
+from controlplane.store.transaction import tell_after_commit
 from protocol.ids import CustomerId, SessionId, StaffId, format_id
 from protocol.words import AccountStatus, Role, UserType
 
 log = structlog.get_logger()
+
+#: The news (`tell_after_commit`) of whatever may end sessions or change what they may do: sign-outs, roles, statuses.
+NEWS: Final = "sessions"
 
 
 class NewSession(msgspec.Struct, frozen=True):
@@ -94,6 +99,14 @@ class SessionStore:
         ends = await self._database.write(_extend, session.key, now, now + self._idle)
         return ends or session.expires_at
 
+    async def live(self, keys: Sequence[UUID]) -> dict[UUID, Role | None]:
+        """Which of these sessions are alive, each with its role as it is now (None: a customer's), in one query."""
+        return await self._database.look(_live, list(keys), self._clock.now())
+
+    def listen(self, listener: Callable[[], object]) -> None:
+        """Have `listener()` called, on the trio thread, when sessions may have ended or changed by this process."""
+        self._database.listen(NEWS, listener)
+
     def extend_soon(self, session: Session) -> None:
         """The same without waiting for it, once at a time: if it fails, the next use tries again."""
         if session.key in self._being_extended:
@@ -143,6 +156,11 @@ def _find(connection: Connection, token_hash: bytes, now: datetime) -> Session |
         _WITH_ACCOUNT.where(sessions.c.token_hash == token_hash, sessions.c.idle_expires_at > now)
     ).one_or_none()
     return None if row is None else _session_of(row)
+
+
+def _live(connection: Connection, keys: list[UUID], now: datetime) -> dict[UUID, Role | None]:
+    rows = connection.execute(_WITH_ACCOUNT.where(sessions.c.id == func.any(keys), sessions.c.idle_expires_at > now))
+    return {row.id: None if row.staff_id is None else Role(row.role) for row in rows}
 
 
 def _session_of(row: Row[*tuple[Any, ...]]) -> Session:
@@ -224,6 +242,7 @@ def _end(connection: Connection, author: Author, key: UUID, now: datetime) -> bo
     ).one_or_none()
     if ended is None:
         return False
+    tell_after_commit(connection, NEWS)
     audit.record(connection, author, "session.ended", format_id("sess", key), at=now, customer_id=ended.user_id)
     return True
 
