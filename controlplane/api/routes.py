@@ -8,6 +8,7 @@ from controlplane.api.account import pages, session, setup, sign_in
 from controlplane.api.admin import agents as admin_agents
 from controlplane.api.admin import approvals as admin_approvals
 from controlplane.api.admin import automation, customers, orders, registration_tokens, servers
+from controlplane.api.console_pages import console_router
 from controlplane.api.customer import agents as customer_agents
 from controlplane.api.customer import approvals as customer_approvals
 from controlplane.api.probes import probe_router
@@ -39,4 +40,4 @@ _MODULES = (
 
 def routers() -> Sequence[Router]:
     """The routers to mount."""
-    return [*(module.routes for module in _MODULES), probe_router()]
+    return [*(module.routes for module in _MODULES), probe_router(), console_router()]

@@ -1,0 +1,81 @@
+// The Hub's HTTP API: envelope, refusals, retries of what is safe to repeat.
+import { learn } from "./time.js";
+
+const DEADLINE_MS = 20_000;
+
+/** A refusal of the Hub, or its silence (`UNREACHABLE`: whether it acted is unknown). */
+export class Fault extends Error {
+  constructor(status, code, message, details = [], retryAfterSeconds = null) {
+    super(message);
+    Object.assign(this, { status, code, details, retryAfterSeconds });
+  }
+  /** What is wrong with one field. */
+  field(name) {
+    return Array.isArray(this.details) ? this.details.find((one) => one.field === name)?.message : undefined;
+  }
+}
+
+const listeners = new Set();
+/** Be told when an answer says that nobody is signed in (any more). */
+export const onSignedOut = (listener) => listeners.add(listener);
+
+async function send(method, path, body) {
+  let response, text;
+  try {
+    response = await fetch(path, {
+      method,
+      headers: body === undefined ? { Accept: "application/json" } : { Accept: "application/json", "Content-Type": "application/json" },
+      body: body === undefined ? undefined : JSON.stringify(body),
+      credentials: "same-origin",
+      cache: "no-store",
+      signal: AbortSignal.timeout(DEADLINE_MS),
+    });
+    text = await response.text();
+  } catch {
+    throw new Fault(0, "UNREACHABLE", "The Hub does not answer.");
+  }
+  const date = response.headers.get("date");
+  if (date) learn(date);
+  let answer = null;
+  try { answer = text ? JSON.parse(text) : null; } catch { /* a proxy's page: judged by its status */ }
+  return { response, answer };
+}
+
+/** Call the API; answers `{data, meta}`. A GET waits and tries again when the Hub says it is too early or too full. */
+export async function call(method, path, body) {
+  for (let attempt = 0; ; attempt += 1) {
+    const { response, answer } = await send(method, path, body);
+    if (response.ok && answer?.success) return { data: answer.data, meta: answer.meta };
+    const wait = Number(response.headers.get("retry-after")) || null;
+    if (method === "GET" && (response.status === 429 || response.status === 503) && attempt < 4) {
+      await new Promise((resume) => setTimeout(resume, Math.min(wait ?? 1, 20) * 1000 + Math.random() * 500));
+      continue;
+    }
+    if (response.status === 401) for (const listener of listeners) listener();
+    const error = answer?.error;
+    throw error
+      ? new Fault(response.status, error.code, error.message, error.details, wait)
+      : new Fault(response.status, "UNREACHABLE", `Something before the Hub answered with ${response.status}.`, [], wait);
+  }
+}
+
+export const get = (path, query) => call("GET", query ? `${path}?${new URLSearchParams(query)}` : path);
+export const post = (path, body) => call("POST", path, body);
+export const patch = (path, body) => call("PATCH", path, body);
+export const remove = (path) => call("DELETE", path);
+
+/** All pages of a list, up to a bound; answers `{data, total}`. */
+export async function all(path, query = {}, most = 1000) {
+  const data = [];
+  for (let page = 1; ; page += 1) {
+    const answer = await get(path, { ...query, page, pageSize: 100 });
+    data.push(...answer.data);
+    if (data.length >= Math.min(answer.meta.total, most) || answer.data.length === 0) return { data, total: answer.meta.total };
+  }
+}
+
+/** The sign-in routes speak next-auth's language: no envelope. */
+export const plain = async (method, path, body) => {
+  const { response, answer } = await send(method, path, body);
+  return { status: response.status, answer, retryAfterSeconds: Number(response.headers.get("retry-after")) || null };
+};

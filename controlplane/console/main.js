@@ -1,0 +1,118 @@
+// The console: which room, in which frame, for whom.
+import { onSignedOut } from "./api.js";
+import { html } from "./html.js";
+import { bind, pressOnCard, walk } from "./keys.js";
+import { spoken } from "./parts/announce.js";
+import { CustomerFrame, StaffFrame } from "./parts/frames.js";
+import { Help, helpOpen } from "./parts/help.js";
+import { Palette, paletteOpen } from "./parts/palette.js";
+import { nextTheme } from "./parts/theme.js";
+import { Toasts } from "./parts/toast.js";
+import { Agent } from "./rooms/agent.js";
+import { Agents } from "./rooms/agents.js";
+import { Approvals } from "./rooms/approvals.js";
+import { Fleet } from "./rooms/fleet.js";
+import { History } from "./rooms/history.js";
+import { Setup } from "./rooms/setup.js";
+import { SignIn, after } from "./rooms/sign_in.js";
+import { Tenant } from "./rooms/tenant.js";
+import { go, parts, path } from "./router.js";
+import { home, loadSession, session } from "./session.js";
+import { start, stop } from "./socket.js";
+import { approvals, forget, pending, watchAgents, watchApprovals, watchFleet } from "./store.js";
+import { useLocalZone, zone } from "./time.js";
+import { useEffect } from "./vendor/hooks.mjs";
+import { render } from "./vendor/preact.mjs";
+import { computed, effect } from "./vendor/signals.mjs";
+
+const ROOMS = {
+  admin: { fleet: Fleet, approvals: ({ thing }) => html`<${Approvals} wanted=${thing} />`, history: History, tenants: ({ thing }) => html`<${Tenant} id=${thing} key=${thing} />` },
+  customer: { approvals: ({ thing }) => html`<${Approvals} wanted=${thing} />`, history: History, agents: ({ thing }) => (thing ? html`<${Agent} id=${thing} key=${thing} />` : html`<${Agents} />`) },
+};
+const TITLES = { fleet: "Fleet", approvals: "Approvals", history: "History", tenants: "Tenant", agents: "Agents" };
+const Lost = () => html`<section class="empty"><h1 tabindex="-1">There is no such page</h1><p>The address may be old.</p><a class="btn" href=${home()}>Go to the start</a></section>`;
+
+function Inside() {
+  const [side, room, thing] = parts();
+  const isAdmin = side === "admin";
+  const Room = ROOMS[side][room] ?? Lost;
+  useEffect(() => bind({
+    "Ctrl k": () => { paletteOpen.value = !paletteOpen.value; }, "?": () => { helpOpen.value = true; }, t: nextTheme,
+    "g a": () => go(`/${side}/approvals`), ...(isAdmin ? { "g f": () => go("/admin/fleet") } : { "g s": () => go("/customer/agents") }), "g h": () => go(`/${side}/history`),
+    "/": () => { const search = document.querySelector("main input[type=search]"); search?.focus(); return Boolean(search); },
+    j: () => walk("main .approval, main .fleet .name, main .walk", 1), k: () => walk("main .approval, main .fleet .name, main .walk", -1),
+    a: () => pressOnCard("a"), d: () => pressOnCard("d"),
+  }), [side]);
+  const Frame = isAdmin ? StaffFrame : CustomerFrame;
+  return html`<${Frame}><${Room} thing=${thing ?? null} /><//><${Palette} /><${Help} />`;
+}
+
+/** Where an address leads for whoever is signed in; null: here. */
+function elsewhere() {
+  const [side, room] = parts();
+  const user = session.value?.user;
+  if (side === "setup") return null;
+  if (!user) return side === "sign-in" ? null : `/sign-in?to=${encodeURIComponent(path.value)}${side === "admin" ? "&as=staff" : ""}`;
+  const own = user.type === "staff" ? "admin" : "customer";
+  if (side === "sign-in") return after(own);
+  if (side !== own) return `/${own}`;
+  return room ? null : own === "admin" ? "/admin/fleet" : "/customer/approvals";
+}
+
+const signedInAs = computed(() => (session.value?.user ? `${session.value.user.type} ${session.value.user.id}` : null));
+
+function App() {
+  if (session.value === null) return html`<p class="loading" role="status">Loading …</p>`;
+  const target = elsewhere();
+  useEffect(() => { if (target) go(target, { replace: true }); }, [target]);
+  if (target) return null;
+  const side = parts()[0];
+  return html`${side === "setup" ? html`<${Setup} />` : side === "sign-in" ? html`<${SignIn} />` : html`<${Inside} />`}
+    <${Toasts} /><p class="vh" aria-live="polite">${spoken.value}</p>`;
+}
+
+// Whoever signs in hears of everything their frame shows; whoever leaves leaves nothing behind.
+let unwatch = [];
+effect(() => {
+  const as = signedInAs.value;
+  unwatch.forEach((end) => end());
+  unwatch = [];
+  stop();
+  forget();
+  if (!as) return;
+  if (as.startsWith("staff")) { zone.value = "UTC"; unwatch = [watchFleet(), watchApprovals()]; } else { useLocalZone(); unwatch = [watchApprovals(), watchAgents()]; }
+  start();
+});
+onSignedOut(() => { if (session.peek()?.user) loadSession().catch(() => {}); });
+
+effect(() => {
+  const [side, room] = parts();
+  const waiting = session.value?.user && approvals.loaded.value ? pending.value.length : 0;
+  const name = side === "sign-in" ? "Sign in" : side === "setup" ? "First setup" : TITLES[room] ?? "Console";
+  document.title = `${waiting ? `(${waiting}) ` : ""}${name} · LetsBe Hub`;
+  document.body.className = side === "admin" ? "" : "roomy";
+});
+
+// A new page begins at its top, with its heading in focus.
+let place = path.peek().split("?")[0];
+effect(() => {
+  const here = path.value.split("?")[0];
+  if (here === place) return;
+  place = here;
+  scrollTo(0, 0);
+  setTimeout(() => { if (!document.activeElement || document.activeElement === document.body || !document.activeElement.closest("main")) document.querySelector("h1[tabindex]")?.focus({ preventScroll: true }); }, 30);
+});
+
+const root = document.getElementById("app");
+async function begin() {
+  try {
+    await loadSession();
+  } catch {
+    setTimeout(begin, 1500);
+    root.firstElementChild.textContent = "The Hub does not answer. Trying again …";
+    return;
+  }
+  root.textContent = "";
+  render(html`<${App} />`, root);
+}
+begin();

@@ -1,0 +1,78 @@
+// What waits for a decision: one card a request, undecided ones never move.
+import { html } from "../html.js";
+import { ConnectionBanner } from "../parts/banner.js";
+import { Card } from "../parts/card.js";
+import { ClassTag } from "../parts/class.js";
+import { Icon } from "../parts/icon.js";
+import { SettledLine } from "../parts/settled.js";
+import { isStaff } from "../session.js";
+import { connected, link } from "../socket.js";
+import { approvals, loadApproval, me, pending, settled } from "../store.js";
+import { clock, when } from "../time.js";
+import { useEffect, useRef, useState } from "../vendor/hooks.mjs";
+
+/** Ids in the order in which they were first seen: a settled card stays in its place until it is tidied away. */
+function useHeld(wanted) {
+  const held = useRef([]);
+  const [, redraw] = useState(0);
+  const ids = pending.value.map((one) => one.id);
+  if (wanted && approvals.peek(wanted) && !held.current.includes(wanted)) held.current = [wanted, ...held.current];
+  const fresh = ids.filter((id) => !held.current.includes(id));
+  if (fresh.length) held.current = [...held.current, ...fresh];
+  const cards = held.current.map((id) => approvals.get(id)).filter(Boolean);
+  return { cards, done: cards.filter((one) => one.status !== "PENDING").length, tidy() { held.current = held.current.filter((id) => approvals.peek(id)?.status === "PENDING"); redraw((count) => count + 1); } };
+}
+
+function title(count) {
+  if (!approvals.loaded.value) return "Approvals";
+  if (!connected() && link.value.since) return `${count} ${count === 1 ? "request" : "requests"} waited at ${clock(link.value.since)}`;
+  if (isStaff()) return count ? `${count} ${count === 1 ? "request waits" : "requests wait"} for a decision` : "Approvals";
+  return count ? `${count} ${count === 1 ? "request waits" : "requests wait"} for you` : "Approvals";
+}
+
+function subtitle(waiting) {
+  if (!connected() && link.value.since) return "This list may be out of date.";
+  if (!waiting.length) return "When an agent wants to do something risky, it stops and asks here.";
+  const next = waiting.map((one) => one.expiresAt).sort()[0];
+  return `Nothing below runs until ${isStaff() ? "somebody decides" : "you decide"}. The next one expires ${when(next, "at ")}.`;
+}
+
+const Bones = () => html`<article class="approval" aria-busy="true" aria-label="Loading a request"><div class="ask"><span class="bone bone-s"></span><span class="bone bone-l"></span><span class="bone bone-m"></span><span class="bone bone-box"></span></div></article>`;
+
+const Empty = () => html`<section class="empty"><${Icon} name="shield" /><h2>${isStaff() ? "Nothing waits for a decision" : "Nothing waits for you"}</h2>
+  <p>The next request shows up here by itself, the moment an agent asks.</p>
+  ${!isStaff() && html`<div class="row"><a class="btn" href="/customer/history">See what was decided</a><a class="btn btn-bare" href="/customer/agents">See your agents</a></div>`}</section>`;
+
+/** `wanted`: the id of the card a link leads to. */
+export function Approvals({ wanted = null }) {
+  const { cards, done, tidy } = useHeld(wanted);
+  const waiting = pending.value;
+  const [missing, setMissing] = useState(false);
+  const known = Boolean(wanted && approvals.get(wanted));
+  useEffect(() => {
+    setMissing(false);
+    if (wanted && approvals.loaded.value && !approvals.peek(wanted)) loadApproval(wanted).catch(() => setMissing(true));
+  }, [wanted, approvals.loaded.value]);
+  const base = isStaff() ? "/admin" : "/customer";
+  return html`<${ConnectionBanner} />
+    <header class="page-head"><div><h1 tabindex="-1">${title(waiting.length)}</h1><p>${subtitle(waiting)}</p></div>
+      ${done > 0 && html`<button class="btn" type="button" onClick=${tidy}>Put away ${done} settled</button>`}</header>
+    ${missing && html`<div class="banner banner-warn" role="alert"><${Icon} name="info" /><div><strong>This request does not exist here</strong><p>The link may be for another account.</p></div></div>`}
+    <div class="cols cols-aside">
+      <section class="stack" aria-label="Waiting requests" id="requests">
+        ${!approvals.loaded.value ? html`<${Bones} />` : cards.length ? cards.map((one) => html`<${Card} key=${one.id} approval=${one} first=${known && one.id === wanted} />`) : html`<${Empty} />`}
+      </section>
+      <aside class="stack" aria-label="Background">
+        <section class="section"><header><h2>What the classes mean</h2></header>
+          <ul class="rows small">
+            <li><${ClassTag} name="yellow" /><p class="soft">Changes something or leaves ${isStaff() ? "the" : "your"} server. One tap decides.</p></li>
+            <li><${ClassTag} name="red" /><p class="soft">Cannot be undone. Asks you twice.</p></li>
+            <li><${ClassTag} name="critical_red" /><p class="soft">Destroys live data. You type its name.</p></li>
+          </ul></section>
+        ${settled.value.length > 0 && html`<section class="section"><header><h2>Decided lately</h2><a class="push small" href=${`${base}/history`}>All</a></header>
+          <ul class="feed">${settled.value.slice(0, 6).map((one) => html`<${SettledLine} key=${one.id} approval=${one} me=${me()} />`)}</ul></section>`}
+        <p class="hint">${isStaff() ? "The customer and staff can decide." : "You and LetsBe staff can decide."} The first answer counts, the others are told who was first.</p>
+      </aside>
+    </div>`;
+}
+

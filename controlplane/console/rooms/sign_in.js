@@ -1,0 +1,47 @@
+// Signing in: customers and staff at one door, each by their own handle.
+import { html } from "../html.js";
+import { Field, Gate } from "../parts/gate.js";
+import { go, query } from "../router.js";
+import { home, signIn } from "../session.js";
+import { useState } from "../vendor/hooks.mjs";
+
+/** Where to go afterwards: only paths of this console. */
+export function after(side) {
+  const wanted = query().get("to") ?? "";
+  return wanted.startsWith(`/${side}/`) || wanted === `/${side}` ? wanted : home();
+}
+
+export function SignIn() {
+  const staff = query().get("as") === "staff" || (query().get("to") ?? "").startsWith("/admin");
+  const [busy, setBusy] = useState(false);
+  const [error, setError] = useState(null);
+
+  async function submit(event) {
+    event.preventDefault();
+    if (busy) return;
+    const form = event.currentTarget;
+    setBusy(true);
+    setError(null);
+    try {
+      const wrong = await signIn(staff ? "credentials" : "customer", form.elements.email.value.trim(), form.elements.password.value);
+      if (wrong) { setError(wrong); form.elements.password.focus(); form.elements.password.select(); } else go(after(staff ? "admin" : "customer"), { replace: true });
+    } catch (fault) {
+      setError(`${fault.message} Nothing was sent twice; try again.`);
+    } finally {
+      setBusy(false);
+    }
+  }
+
+  const to = query().get("to");
+  const other = staff ? "/sign-in" : "/sign-in?as=staff";
+  return html`<${Gate} foot=${html`<a href=${other}>${staff ? "For customers" : "For LetsBe staff"}</a>`}>
+    <section class="gate-form" aria-labelledby="si-h">
+      <div><h1 id="si-h" tabindex="-1">Sign in</h1><p>${staff ? "For LetsBe staff." : to ? "To see what your agents ask." : "To see your agents and decide what they may do."}</p></div>
+      <form onSubmit=${submit} method="post" key=${staff}>
+        <${Field} id="email" label="Email" type="email" autocomplete="username" required=${true} autofocus=${true} />
+        <${Field} id="password" label="Password" type="password" autocomplete="current-password" required=${true} error=${error} />
+        <button class="btn btn-l btn-main" type="submit" aria-busy=${busy}>${busy ? "Signing in" : "Sign in"}</button>
+      </form>
+    </section>
+  <//>`;
+}

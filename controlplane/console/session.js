@@ -1,0 +1,44 @@
+// Who is signed in here, and what their role may do.
+import { plain } from "./api.js";
+import { signal } from "./vendor/signals.mjs";
+
+/** null: not asked yet; {}: nobody; otherwise `{user, expires}`. */
+export const session = signal(null);
+
+/** Roles by permission: the part of the Hub's table that this console needs to know. The Hub decides anyway. */
+export const PERMISSIONS = {
+  "servers.command": ["OWNER", "ADMIN"],
+  "tokens.issue": ["OWNER", "ADMIN"],
+  "keys.revoke": ["OWNER", "ADMIN"],
+  "agents.write": ["OWNER", "ADMIN", "MANAGER"],
+  "approvals.decide": ["OWNER", "ADMIN", "MANAGER"],
+};
+
+export const isStaff = () => session.value?.user?.type === "staff";
+export const may = (permission) => PERMISSIONS[permission].includes(session.value?.user?.role);
+export const mayDecide = () => !isStaff() || may("approvals.decide");
+export const home = () => (isStaff() ? "/admin" : "/customer");
+
+/** Ask the Hub who is signed in. */
+export async function loadSession() {
+  const { status, answer } = await plain("GET", "/api/auth/session");
+  if (status === 200) session.value = answer?.user ? answer : {};
+  return session.value;
+}
+
+/** Sign in; answers null, or the words of what went wrong. */
+export async function signIn(provider, email, password) {
+  const { status, retryAfterSeconds } = await plain("POST", `/api/auth/callback/${provider}`, { email, password });
+  if (status === 200) {
+    await loadSession();
+    return session.value?.user ? null : "You are signed in, but this browser keeps no cookies for this page.";
+  }
+  if (status === 401) return "Email and password do not match.";
+  if (status === 429) return `Too many tries. Wait ${Math.ceil((retryAfterSeconds ?? 60) / 60)} min, then try again.`;
+  return `The Hub could not sign you in (${status}). Nothing has changed.`;
+}
+
+export async function signOut() {
+  await plain("POST", "/api/auth/signout", {});
+  session.value = {};
+}
