@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -303,6 +304,10 @@ class Conversation:
                 await self._socket.aclose(ours)
         with trio.CancelScope(shield=True):
             await trio.aclose_forcefully(self._socket.stream)
+            # The library's reader, which it waits for, pauses while more is queued than was read: take it all.
+            with contextlib.suppress(ConnectionClosed):
+                while True:
+                    await self._socket.recv(decode=False)
 
 
 def _ending_of(closed: ConnectionClosed) -> Ending:
