@@ -113,7 +113,7 @@ class HubProcess:
 
     def end(self) -> None:
         """Leave nothing behind, however the test ended."""
-        if self.running:
+        if self._process is not None:
             self.kill()
         if (self.state / "postgres" / "data").exists():
             trio.run(stop_left_over, self.state / "postgres" / "data")

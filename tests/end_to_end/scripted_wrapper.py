@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -156,6 +157,9 @@ async def dial(
         finally:
             with trio.CancelScope(shield=True):
                 await trio.aclose_forcefully(socket.stream)
+                with contextlib.suppress(ConnectionClosed):  # the library's reader waits until its queue is read
+                    while True:
+                        await socket.recv()
 
 
 async def refusal(url: str, key: str | None, **options: Any) -> tuple[int, str, Headers]:
