@@ -23,6 +23,8 @@ class Link(Protocol):
     """One open socket to a wrapper; every method is synchronous and never waits."""
 
     frame_limit: int
+    last_received_at: float
+    """When the last byte came, on trio's clock."""
 
     @property
     def open(self) -> bool: ...
@@ -151,11 +153,25 @@ class TenantBook(Protocol):
 
     async def load(self, order_id: UUID) -> TenantState: ...
 
-    async def attach(self, order_id: UUID, hello: Hello, *, session_id: str, at: datetime) -> Attached:
+    async def attach(
+        self,
+        order_id: UUID,
+        hello: Hello,
+        *,
+        key_prefix: str,
+        session_id: str,
+        at: datetime,
+        rival_epoch: int | None = None,
+    ) -> Attached:
         """Take the session by compare-and-set on the epoch, and offer the configuration if the wrapper's is old.
 
+        Args:
+            key_prefix: of the key that the connection was admitted with.
+            rival_epoch: the session this one replaces, where another wrapper seems to live on it with the same key:
+                staff read of that in the audit log.
+
         Raises:
-            Unauthorized: the key was revoked meanwhile.
+            Unauthorized: that key was revoked or replaced meanwhile.
             Conflict: the wrapper claims promises that were never made.
         """
 

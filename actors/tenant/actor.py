@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import timedelta
+from typing import Final, cast
 from uuid import UUID
 
 import structlog
 
-from actors.ports import Attached, Beat, Delivery, Incoming, Link, Outcome, Progress, Taken, TenantBook
+from actors.ports import AgentsChanged, Beat, Incoming, Link, Taken, TenantBook
 from actors.runtime.actor import Actor
 from actors.runtime.ports import Clock, Ids
-from actors.runtime.timers import Timer
+from actors.tenant.alarm import Alarm
+from actors.tenant.committing import answer, commit
+from actors.tenant.live import Live
 from actors.tenant.messages import (
     Attach,
     CancelCommand,
@@ -22,6 +23,7 @@ from actors.tenant.messages import (
     IssueCommand,
     MessageTaken,
     PresenceDue,
+    PromisesDue,
     Register,
     RevokeKey,
     SettleApproval,
@@ -29,49 +31,18 @@ from actors.tenant.messages import (
     TakeMessage,
     Wake,
 )
-from actors.tenant.presence import OFFLINE_AFTER_HEARTBEATS
-from actors.tenant.requests import refusal_of
-from protocol.faults import Conflict, Fault, Overloaded, Unauthorized, ValidationError
+from actors.tenant.outgoing import RETRY_SECONDS, Outgoing
+from actors.tenant.requests import problem_of, unfit
+from protocol.faults import Conflict, Overloaded, Unauthorized, ValidationError
 from protocol.ids import OrderId, ServerId, format_id, parse_id
 from protocol.objects import CommandApproval, RemoteCommand
-from protocol.session import HubSession, ProtocolBroken, Verdict
-from protocol.tenant import (
-    ALWAYS_ALLOWED,
-    FRAME_LIMIT_BYTES,
-    PROTOCOL_VERSION,
-    Accepted,
-    Ack,
-    CloseCode,
-    Heartbeat,
-    Hello,
-    Message,
-    Refused,
-    Void,
-    Welcome,
-    encode,
-)
+from protocol.session import ProtocolBroken
+from protocol.tenant import PROTOCOL_VERSION, Ack, CloseCode, Heartbeat, Hello, Message, TenantMessage
 
 log = structlog.get_logger()
 
-#: Messages of one wrapper that are being committed; wrappers keep half as many on the way, and the control lane twice.
-IN_HAND: Final = 128
-#: Promises on the way to a wrapper without its acknowledgement.
-WINDOW: Final = 64
-#: Bytes of promises loaded from the book at once; well below a connection's output limit.
-PAGE_BYTES: Final = 256 * 1024
-RETRY_SECONDS: Final = 1.0
-
-
-@dataclass(slots=True)
-class Live:
-    """One wrapper's session on one socket."""
-
-    link: Link
-    session: HubSession
-    epoch: int
-    capabilities: frozenset[str]
-    boot_id: str
-    heard_at: float
+#: Two wrappers that take turns on one key are told of no oftener.
+RIVAL_TOLD_SECONDS: Final = 600.0
 
 
 class TenantActor(Actor):
@@ -84,15 +55,15 @@ class TenantActor(Actor):
     """
 
     __slots__ = (
+        "_alarm",
         "_book",
         "_clock",
-        "_due",
-        "_due_at",
         "_heartbeat_seconds",
         "_ids",
-        "_issued",
         "_live",
         "_order",
+        "_outgoing",
+        "_rival_told_at",
     )
 
     def __init__(self, actor_id: str, *, book: TenantBook, clock: Clock, ids: Ids, heartbeat_seconds: int) -> None:
@@ -102,39 +73,37 @@ class TenantActor(Actor):
         self._ids = ids
         self._heartbeat_seconds = heartbeat_seconds
         self._live: Live | None = None
-        self._issued = 0
-        self._due: Timer | None = None
-        self._due_at: datetime | None = None
+        self._rival_told_at: float | None = None
 
     async def started(self) -> None:
         state = await self._book.load(self._order)
-        self._issued = state.issued_seq
-        self._wait_until(state.next_due)
+        self._outgoing = Outgoing(
+            self._order, book=self._book, clock=self._clock, context=self.context, issued=state.issued_seq
+        )
+        self._alarm = Alarm(self.context, self._clock)
+        self._alarm.wait_until(state.next_due)
 
     def asleep_allowed(self) -> bool:
-        return self._live is None and self._due_at is None
+        return self._live is None and self._alarm.due_at is None
 
     async def stopped(self) -> None:
-        if self._live is not None:
-            self._live.link.close(CloseCode.RESTARTING, "the tenant's actor has stopped; reconnect")
-            self._live = None
+        self._leave(CloseCode.RESTARTING, "the tenant's actor has stopped; reconnect")
 
     def crashed(self) -> None:
         # Its session died with this incarnation's memory: the wrapper shall begin a new one at once.
-        if self._live is not None:
-            self._live.link.close(CloseCode.RESTARTING, "the tenant's actor has crashed; reconnect")
+        self._leave(CloseCode.RESTARTING, "the tenant's actor has crashed; reconnect")
 
     def explain(self) -> dict[str, object]:
         live = self._live
         return {
             "connected": live is not None,
             "epoch": live.epoch if live else None,
-            "issuedSeq": self._issued,
+            "issuedSeq": self._outgoing.issued,
             "sentSeq": live.session.sent if live else None,
             "acknowledgedSeq": live.session.acknowledged if live else None,
             "messagesInHand": live.session.in_hand if live else 0,
-            "silentSeconds": round(self._clock.monotonic() - live.heard_at, 1) if live else None,
-            "nextDue": self._due_at.isoformat() if self._due_at else None,
+            "silentSeconds": round(live.silent_seconds(self._clock.monotonic()), 1) if live else None,
+            "nextDue": self._alarm.due_at.isoformat() if self._alarm.due_at else None,
         }
 
     def receive(self, message: object) -> object:
@@ -142,10 +111,10 @@ class TenantActor(Actor):
             case FrameArrived(link, frame):
                 return self._frame(link, frame)
             case MessageTaken():
-                self._answer(message)
+                self._remember(answer(self._live, message, ref=self.context.ref))
                 return None
-            case Attach(link, hello):
-                return self._attach(link, hello)
+            case Attach():
+                return self._attach(message)
             case Detached(link, code):
                 self._detach(link, code)
                 return None
@@ -164,7 +133,9 @@ class TenantActor(Actor):
             case RevokeKey():
                 return self._revoke(message)
             case SomethingDue():
-                return self._expire()
+                return self._expire() if self._alarm.rang() else None
+            case PromisesDue(epoch):
+                return self._try_again(epoch)
             case PresenceDue(epoch):
                 self._watch_presence(epoch)
                 return None
@@ -174,13 +145,24 @@ class TenantActor(Actor):
 
     # --- the wrapper's session ---------------------------------------------------------------------------
 
-    async def _attach(self, link: Link, hello: Hello) -> None:
+    async def _attach(self, attach: Attach) -> None:
+        link, hello = attach.link, attach.hello
         if not hello.protocol_min <= PROTOCOL_VERSION <= hello.protocol_max:
             link.close(CloseCode.NO_COMMON_PROTOCOL, f"this Hub speaks protocol {PROTOCOL_VERSION}")
             return
-        now = self._clock.now()
+        if (problem := unfit(hello)) is not None:
+            link.close(CloseCode.BROKE_PROTOCOL, f"bad hello: {problem.field} {problem.message}")
+            return
+        rival_epoch = self._rival_of(hello)
         try:
-            attached = await self._book.attach(self._order, hello, session_id=str(self._ids.uuid7()), at=now)
+            attached = await self._book.attach(
+                self._order,
+                hello,
+                key_prefix=attach.key_prefix,
+                session_id=str(self._ids.uuid7()),
+                at=self._clock.now(),
+                rival_epoch=rival_epoch,
+            )
         except Unauthorized as fault:
             link.close(CloseCode.KEY_REVOKED, fault.message)
             return
@@ -191,88 +173,85 @@ class TenantActor(Actor):
         except Overloaded as fault:
             link.close(CloseCode.RESTARTING, fault.message)
             return
-        self._replace_older(hello)
-        self._issued = max(self._issued, attached.issued_seq)
+        if rival_epoch is not None:
+            self._rival_told_at = self._clock.monotonic()
+            log.warning("tenant.key_used_twice", order=self._name, older_epoch=rival_epoch, epoch=attached.epoch)
+        self._outgoing.knows(attached.issued_seq)
+        # The older session's row is the newer one's already: nothing to detach.
+        older, self._live = self._live, None
+        if older is not None:
+            older.end()
+            older.link.close(CloseCode.REPLACED, "replaced by a newer session")
         if not link.open:
             self._book.detach(self._order, attached.epoch)
             return
-        self._live = self._begin(link, hello, attached)
-        await self._pump()
+        live = self._live = Live.begin(
+            link, hello, attached, name=self._name, heartbeat_seconds=self._heartbeat_seconds, now=self._clock.now()
+        )
+        log.info("tenant.connected", order=self._name, epoch=live.epoch, resumed=live.session.resumed_from)
+        self._watch_presence(live.epoch)
+        await self._outgoing.advance(live)
 
-    def _replace_older(self, hello: Hello) -> None:
-        older = self._live
-        if older is None:
-            return
-        self._live = None
-        if older.boot_id != hello.boot_id and older.link.open:
-            log.warning("tenant.key_used_twice", order=self._name, older_epoch=older.epoch)
-        older.link.close(CloseCode.REPLACED, "replaced by a newer session")
-
-    def _begin(self, link: Link, hello: Hello, attached: Attached) -> Live:
-        link.frame_limit = FRAME_LIMIT_BYTES
-        session = HubSession.resume(
-            last_seq=hello.last_seq, acknowledged=attached.acked_seq, issued=attached.issued_seq
-        )
-        welcome = Welcome(
-            protocol=PROTOCOL_VERSION,
-            session_id=f"{self._name}/{attached.epoch}",
-            epoch=attached.epoch,
-            server_time=self._clock.now(),
-            heartbeat_seconds=self._heartbeat_seconds,
-            max_frame_bytes=FRAME_LIMIT_BYTES,
-            config_version=attached.config_version,
-            resumed_from=session.resumed_from,
-        )
-        link.send_text(encode(welcome))
-        self.context.schedule(self._heartbeat_seconds * OFFLINE_AFTER_HEARTBEATS, PresenceDue(attached.epoch))
-        log.info("tenant.connected", order=self._name, epoch=attached.epoch, resumed=session.resumed_from)
-        return Live(
-            link=link,
-            session=session,
-            epoch=attached.epoch,
-            capabilities=frozenset(hello.capabilities) | ALWAYS_ALLOWED,
-            boot_id=hello.boot_id,
-            heard_at=self._clock.monotonic(),
-        )
+    def _rival_of(self, hello: Hello) -> int | None:
+        """The epoch of a session that another wrapper lives on with the same key, unless that was told just now."""
+        live, now = self._live, self._clock.monotonic()
+        if live is None or live.boot_id == hello.boot_id or not live.is_lively(now, self._heartbeat_seconds):
+            return None
+        told_at = self._rival_told_at
+        return live.epoch if told_at is None or now - told_at >= RIVAL_TOLD_SECONDS else None
 
     def _detach(self, link: Link, code: int) -> None:
         live = self._live
         if live is None or live.link is not link:
             return
         self._live = None
+        live.end()
         self._book.detach(self._order, live.epoch)
         log.info("tenant.disconnected", order=self._name, epoch=live.epoch, code=code)
+
+    def _leave(self, code: int, reason: str) -> None:
+        """End the session, if there is one; frames of it that still wait are nobody's."""
+        if self._live is not None:
+            link = self._live.link
+            self._detach(link, code)
+            link.close(code, reason)
 
     def _watch_presence(self, epoch: int) -> None:
         live = self._live
         if live is None or live.epoch != epoch:
             return
-        limit = self._heartbeat_seconds * OFFLINE_AFTER_HEARTBEATS
-        silent = self._clock.monotonic() - live.heard_at
-        if silent >= limit:
-            live.link.close(CloseCode.SILENT, f"silent for {silent:.0f} s")
+        now = self._clock.monotonic()
+        patience = live.patience_seconds(now, self._heartbeat_seconds)
+        if patience <= 0:
+            self._leave(CloseCode.SILENT, f"silent for {live.silent_seconds(now):.0f} s")
         else:
-            self.context.schedule(limit - silent, PresenceDue(epoch))
+            live.presence = self.context.schedule(max(patience, 0.001), PresenceDue(epoch))
 
     # --- frames ------------------------------------------------------------------------------------------
 
     def _frame(self, link: Link, frame: object) -> object:
         live = self._live
         if live is None or live.link is not link:
-            # Nobody's session: this actor was rebuilt since, so the wrapper shall say hello again.
+            # Nobody's session: it was replaced or ended, so the wrapper shall say hello again.
             link.close(CloseCode.RESTARTING, "the session is gone; reconnect")
             return None
-        live.heard_at = self._clock.monotonic()
         match frame:
             case Ack(seq=seq):
                 return self._acknowledged(live, seq)
             case Heartbeat():
-                self._book.beat(Beat(self._order, self._clock.now(), frame, "socket"))
+                self._beat(frame)
             case Message():
-                self._message(live, frame)
+                incoming = Incoming(self._order, cast(TenantMessage, frame), self._clock.now())
+                commit(live, incoming, book=self._book, ref=self.context.ref)
             case Hello():
                 link.close(CloseCode.BROKE_PROTOCOL, "a second hello")
         return None
+
+    def _beat(self, heartbeat: Heartbeat) -> None:
+        if (problem := unfit(heartbeat)) is not None:
+            log.warning("tenant.bad_heartbeat", order=self._name, field=problem.field, problem=problem.message)
+        else:
+            self._book.beat(Beat(self._order, self._clock.now(), heartbeat, "socket"))
 
     def _acknowledged(self, live: Live, seq: int) -> object:
         session = live.session
@@ -283,110 +262,25 @@ class TenantActor(Actor):
             live.link.close(CloseCode.BROKE_PROTOCOL, str(broken))
             return None
         if newly:
-            self._book.progress(Progress(self._order, session.sent, session.acknowledged, self._clock.now()))
-        if session.sent < self._issued and session.outstanding <= WINDOW // 2:
-            return self._pump()
-        return None
+            self._book.progress(live.progress(self._order, self._clock.now()))
+        return self._outgoing.advance(live) if self._outgoing.wants_more(live) else None
 
-    def _message(self, live: Live, message: Message) -> None:
-        if live.session.message(message.id) is Verdict.DUPLICATE:
-            return
-        link, ref = live.link, self.context.ref
+    def _remember(self, taken: Taken | None) -> None:
+        if taken is not None and taken.approval is not None and taken.approval.settled_at is None:
+            self._alarm.wait_until(taken.approval.expires_at)
 
-        def done(outcome: Outcome[Taken]) -> None:
-            if not ref.tell(MessageTaken(link, message.id, outcome), control=True):
-                # It would wait for its answer for ever; on the next connection it is sent again.
-                link.close(CloseCode.TOO_FAST, "the tenant has too much to do; reconnect in 5 s")
-
-        refusal = refusal_of(message)  # type: ignore[arg-type]
-        try:
-            if refusal is not None:
-                raise ValidationError(refusal)
-            if live.session.in_hand > IN_HAND:
-                raise Overloaded("too many messages at once; send it again later")
-            self._book.take(Incoming(self._order, message, self._clock.now()), done)  # type: ignore[arg-type]
-        except (ValidationError, Overloaded) as fault:
-            self._refuse(live, message.id, fault)
-
-    def _refuse(self, live: Live, message_id: str, fault: Fault) -> None:
-        self._say_refused(live, Refused(message_id, fault.code, fault.message, isinstance(fault, Overloaded)))
-
-    def _answer(self, message: MessageTaken) -> None:
+    def _try_again(self, epoch: int) -> object:
         live = self._live
-        try:
-            taken = message.outcome.unwrap()
-        except Exception as error:
-            # Not committed, so not lost either: the wrapper keeps it and sends it again later.
-            if not isinstance(error, Overloaded):
-                log.exception("tenant.message_failed", order=self._name, message=message.message_id)
-            if live is not None and live.link is message.link:
-                self._refuse(live, message.message_id, Overloaded("the message could not be stored; send it again"))
-            return
-        self._remember(taken)
-        if live is None or live.link is not message.link:
-            return
-        if taken.code is None:
-            live.session.answered(message.message_id)
-            live.link.send_text(encode(Accepted([message.message_id])))
-        else:
-            self._say_refused(live, Refused(message.message_id, taken.code, taken.reason, taken.temporary))
-
-    def _say_refused(self, live: Live, refused: Refused) -> None:
-        live.session.answered(refused.id)
-        log.warning(
-            "tenant.message_refused", order=self._name, message=refused.id, code=refused.code, reason=refused.message
-        )
-        live.link.send_text(encode(refused))
-
-    def _remember(self, taken: Taken) -> None:
-        if taken.approval is not None and taken.approval.settled_at is None:
-            self._wait_until(taken.approval.expires_at)
-
-    # --- promises ----------------------------------------------------------------------------------------
-
-    async def _push(self, delivery: Delivery | None) -> None:
-        """Send what has just been committed, when it is next in turn; else what comes before it, first."""
-        if delivery is None:
-            return
-        self._issued = max(self._issued, delivery.seq)
-        live = self._live
-        if live is None:
-            return
-        if live.session.sent == delivery.seq - 1 and live.session.outstanding < WINDOW:
-            await self._send(live, [delivery])
-        elif live.session.outstanding <= WINDOW // 2:
-            await self._pump()
-
-    async def _pump(self) -> None:
-        live = self._live
-        if live is None or not live.link.open or live.session.sent >= self._issued:
-            return
-        page = await self._book.deliveries(
-            self._order,
-            after=live.session.sent,
-            limit=WINDOW - live.session.outstanding,
-            limit_bytes=PAGE_BYTES,
-        )
-        await self._send(live, page)
-
-    async def _send(self, live: Live, deliveries: list[Delivery]) -> None:
-        untakable = [delivery.seq for delivery in deliveries if delivery.kind not in live.capabilities]
-        if untakable:
-            await self._book.reject(
-                self._order,
-                untakable,
-                reason="the wrapper does not take this type of frame",
-                at=self._clock.now(),
-            )
-        for delivery in deliveries:
-            if live.session.sending(delivery.seq) is Verdict.NEW:
-                frame = delivery.frame if delivery.seq not in untakable else encode(Void(delivery.seq))
-                live.link.send_text(frame)
-        self._book.progress(Progress(self._order, live.session.sent, live.session.acknowledged, self._clock.now()))
+        if live is None or live.epoch != epoch:
+            return None
+        live.retry = None
+        return self._outgoing.advance(live)
 
     # --- changes -----------------------------------------------------------------------------------------
 
     async def _settle(self, message: SettleApproval) -> CommandApproval:
+        if self._alarm.is_due:
+            await self._expire()  # whoever comes too late shall read that it has expired
         settled = await self._book.settle(
             self._order,
             message.approval_id,
@@ -404,7 +298,7 @@ class TenantActor(Actor):
             by=message.author.id,
             seq=settled.delivery.seq if settled.delivery else None,
         )
-        await self._push(settled.delivery)
+        await self._outgoing.push(self._live, settled.delivery)
         return settled.approval
 
     async def _issue(self, message: IssueCommand) -> RemoteCommand:
@@ -419,8 +313,8 @@ class TenantActor(Actor):
         )
         command = issued.command
         log.info("command.issued", order=self._name, command=command.id, type=command.type, seq=command.seq)
-        self._wait_until(command.expires_at)
-        await self._push(issued.delivery)
+        self._alarm.wait_until(command.expires_at)
+        await self._outgoing.push(self._live, issued.delivery)
         return issued.command
 
     async def _cancel(self, message: CancelCommand) -> RemoteCommand:
@@ -428,18 +322,17 @@ class TenantActor(Actor):
             self._order, message.command_id, author=message.author, at=self._clock.now()
         )
 
-    async def _change_agents(self, message: ChangeAgents) -> object:
+    async def _change_agents(self, message: ChangeAgents) -> AgentsChanged:
         changed = await self._book.change_agents(
             self._order, message.change, author=message.author, scope=message.scope, at=self._clock.now()
         )
-        await self._push(changed.delivery)
+        await self._outgoing.push(self._live, changed.delivery)
         return changed
 
     async def _take(self, message: TakeMessage) -> Taken:
-        refusal = refusal_of(message.message)
-        if refusal is not None:
-            field, _, problem = refusal.partition(": ")
-            raise ValidationError.of(field, problem)
+        problem = problem_of(message.message)
+        if problem is not None:
+            raise ValidationError(details=[problem])
         taken = await self._book.take_now(Incoming(self._order, message.message, self._clock.now()))
         self._remember(taken)
         return taken
@@ -448,43 +341,32 @@ class TenantActor(Actor):
         server_id = await self._book.register(
             self._order, message.registration, author=message.author, at=self._clock.now()
         )
-        if self._live is not None:
-            self._live.link.close(CloseCode.KEY_REVOKED, "the server was registered anew")
+        self._leave(CloseCode.KEY_REVOKED, "the server was registered anew")
         return server_id
 
     async def _revoke(self, message: RevokeKey) -> None:
         await self._book.revoke_key(self._order, author=message.author, at=self._clock.now())
-        if self._live is not None:
-            self._live.link.close(CloseCode.KEY_REVOKED, "the key was revoked")
+        self._leave(CloseCode.KEY_REVOKED, "the key was revoked")
 
     # --- what falls due ----------------------------------------------------------------------------------
 
-    def _wait_until(self, due: datetime | None) -> None:
-        if due is None or (self._due_at is not None and self._due_at <= due):
-            return
-        if self._due is not None:
-            self._due.cancel()
-        self._due_at = due
-        delay = max(0.001, (due - self._clock.now()).total_seconds())
-        self._due = self.context.schedule(delay, SomethingDue(due))
-
     async def _expire(self) -> None:
-        self._due = self._due_at = None
-        now = self._clock.now()
+        self._alarm.clear()
         try:
-            expired = await self._book.expire(self._order, at=now)
-        except Overloaded:
-            self._wait_until(now + timedelta(seconds=RETRY_SECONDS))
+            expired = await self._book.expire(self._order, at=self._clock.now())
+        except Overloaded as fault:
+            log.warning("tenant.expiry_waits", order=self._name, reason=fault.message)
+            self._alarm.wait(RETRY_SECONDS)
             return
-        self._wait_until(expired.next_due)
+        self._alarm.wait_until(expired.next_due)
         for command_id in expired.commands:
             log.info("command.expired", order=self._name, command=command_id)
         for delivery in expired.deliveries:
             if delivery.reference is not None:
                 approval_id = format_id("appr", delivery.reference)
                 log.info("approval.expired", order=self._name, approval=approval_id, seq=delivery.seq)
-            await self._push(delivery)
+            await self._outgoing.push(self._live, delivery)
 
     @property
     def _name(self) -> OrderId:
-        return OrderId(self.context.ref.path.partition("/")[2])
+        return OrderId(self.context.ref.actor_id)

@@ -84,10 +84,11 @@ class RevokeKey(Message[None]):
 
 @dataclass(frozen=True, slots=True)
 class Attach:
-    """A wrapper said hello on a new socket."""
+    """A wrapper said hello on a new socket; `key_prefix` is the public part of the key it was admitted with."""
 
     link: Link
     hello: Hello
+    key_prefix: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,13 @@ class SomethingDue:
     """An approval or a command reaches the end of its time."""
 
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PromisesDue:
+    """Time to send again what could not be loaded from the book."""
+
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True)

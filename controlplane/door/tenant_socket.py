@@ -94,7 +94,7 @@ class TenantSocket:
             raise Unauthorized("the socket's URL takes no query; send the hub API key as `Authorization: Bearer hk_…`")
         key = bearer_of(upgrade.headers.get("authorization"))
         holder = await self._servers.holder(key, at=self._clock.now())
-        wrapper = Wrapper(self, self._tenant(OrderId(format_id("ord", holder.order_id))))
+        wrapper = Wrapper(self, self._tenant(OrderId(format_id("ord", holder.order_id))), holder.key_prefix)
         return Admission(SUBPROTOCOL, wrapper, _LIMITS, on_open=wrapper.opened)
 
     def expects_hello(self, connection: Connection, wrapper: Wrapper) -> None:
@@ -118,11 +118,12 @@ class TenantSocket:
 class Wrapper:
     """What one connection says, handed on to its tenant."""
 
-    __slots__ = ("_knows_unknown", "_ref", "_route", "greeted")
+    __slots__ = ("_key_prefix", "_knows_unknown", "_ref", "_route", "greeted")
 
-    def __init__(self, route: TenantSocket, ref: Ref) -> None:
+    def __init__(self, route: TenantSocket, ref: Ref, key_prefix: str) -> None:
         self._route = route
         self._ref = ref
+        self._key_prefix = key_prefix
         self._knows_unknown = False
         self.greeted = False
 
@@ -147,7 +148,7 @@ class Wrapper:
             taken = self._ref.tell(FrameArrived(connection, frame))
         elif isinstance(frame, Hello):
             self.greeted = True
-            taken = self._ref.tell(Attach(connection, frame), control=True)
+            taken = self._ref.tell(Attach(connection, frame, self._key_prefix), control=True)
         else:
             connection.close(CloseCode.BROKE_PROTOCOL, "the first frame must be hello")
             return
@@ -172,5 +173,5 @@ class Wrapper:
         log.warning("tenant.bad_frame", tenant=self._ref.path, type=bad.frame_type, problem=str(bad))
         if bad.message_id is not None and self.greeted:
             connection.send_text(encode(Refused(bad.message_id[:64], "VALIDATION_ERROR", str(bad))))
-        elif bad.frame_type in ("hello", "ack"):
+        elif not self.greeted or bad.frame_type in ("hello", "ack"):
             connection.close(CloseCode.BROKE_PROTOCOL, f"bad {bad.frame_type}: {bad}")

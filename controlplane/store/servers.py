@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 from uuid import UUID
@@ -15,9 +16,12 @@ from actors.people import Author
 from actors.ports import Registered
 from actors.runtime.ports import Ids, Randomness
 from actors.tenant.presence import presence_of
-from controlplane.store import audit
+from controlplane.store import audit, events
 from controlplane.store.database import Database
 from controlplane.store.keys import key_of, missing
+from controlplane.store.orders import read_order
+from controlplane.store.outbox import hold
+from protocol.console import ServerTold
 from protocol.faults import Conflict, NotFound, Unauthorized
 from protocol.ids import CustomerId, OrderId, ServerId, format_id
 from protocol.objects import HeartbeatBody, Resources, Server
@@ -47,17 +51,16 @@ class KeyHolder(msgspec.Struct):
     order_id: UUID
     server_id: UUID
     customer_id: UUID
+    key_prefix: str
     key_hash: bytes
     revoked: bool
     used: bool
     domain: str
 
 
-_ORDER = text("SELECT id, user_id, status, domain FROM orders WHERE id = :id FOR UPDATE")
-_VOID_TOKENS = text(
-    "UPDATE registration_tokens SET voided_at = :at"
-    " WHERE order_id = :order_id AND used_at IS NULL AND voided_at IS NULL"
-)
+_ORDER = text("SELECT id, user_id, status, domain FROM orders WHERE id = :id FOR NO KEY UPDATE")
+# Used ones too: their second chance (the same instance, the key not used yet) ends with them.
+_VOID_TOKENS = text("UPDATE registration_tokens SET voided_at = :at WHERE order_id = :order_id AND voided_at IS NULL")
 _NEW_TOKEN = text(
     "INSERT INTO registration_tokens (id, order_id, token_hash, created_at, expires_at)"
     " VALUES (:id, :order_id, :hash, :at, :expires_at)"
@@ -65,7 +68,9 @@ _NEW_TOKEN = text(
 _TOKEN_ORDER = text("SELECT order_id FROM registration_tokens WHERE token_hash = :hash")
 _TOKEN = text("SELECT * FROM registration_tokens WHERE token_hash = :hash FOR UPDATE")
 _USE_TOKEN = text("UPDATE registration_tokens SET used_at = :at, instance_id = :instance WHERE id = :id")
-_SERVER = text("SELECT id, key_first_used_at FROM server_connections WHERE order_id = :order_id FOR UPDATE")
+_SERVER = text(
+    "SELECT id, key_first_used_at, key_revoked_at FROM server_connections WHERE order_id = :order_id FOR NO KEY UPDATE"
+)
 _REGISTER = text("""
     INSERT INTO server_connections (id, order_id, registered_at, instance_id, safety_wrapper_url, key_prefix, key_hash,
         key_sealed, key_issued_at)
@@ -79,15 +84,16 @@ _FULFIL = text("""
     UPDATE orders SET status = 'FULFILLED', fulfilled_at = :at, updated_at = :at
     WHERE id = :order_id AND status NOT IN ('FULFILLED', 'CANCELLED') RETURNING id""")
 _HOLDER = text("""
-    SELECT s.order_id, s.id AS server_id, o.user_id AS customer_id, s.key_hash, s.key_revoked_at IS NOT NULL AS revoked,
+    SELECT s.order_id, s.id AS server_id, o.user_id AS customer_id, s.key_prefix, s.key_hash,
+        s.key_revoked_at IS NOT NULL AS revoked,
         s.key_first_used_at IS NOT NULL AS used, o.domain
     FROM server_connections s JOIN orders o ON o.id = s.order_id WHERE s.key_prefix = :prefix""")
 _USED = text(
     "UPDATE server_connections SET key_first_used_at = :at WHERE order_id = :order_id AND key_first_used_at IS NULL"
 )
 _REVOKE = text(
-    "UPDATE server_connections SET key_revoked_at = :at WHERE order_id = :order_id AND key_revoked_at IS NULL"
-    " RETURNING id"
+    "UPDATE server_connections s SET key_revoked_at = :at FROM orders o"
+    " WHERE s.order_id = :order_id AND o.id = s.order_id AND s.key_revoked_at IS NULL RETURNING s.id, o.user_id"
 )
 
 _VIEW = """
@@ -98,6 +104,7 @@ _VIEW = """
 _LIST = text(f"{_VIEW} ORDER BY s.registered_at DESC, s.id DESC LIMIT :limit OFFSET :offset")
 _COUNT = text("SELECT count(*) FROM server_connections")
 _GET = text(f"{_VIEW} WHERE s.id = :id")
+_OF_ORDERS = text(f"{_VIEW} WHERE s.order_id = ANY(CAST(:orders AS uuid[]))")
 
 
 def hash_of(secret: str) -> bytes:
@@ -123,11 +130,12 @@ def register(
     """Trade a registration token for a key.
 
     The same token with the same instanceId, before the key's first use, gives a fresh key and voids the former: a lost
-    answer locks nobody out.
+    answer locks nobody out. Not after the key was revoked, nor after a newer token was made.
 
     Raises:
         Unauthorized: the token is unknown, expired, withdrawn or used.
     """
+    hold(connection, [order_id])
     order = connection.execute(_ORDER, {"id": order_id}).one_or_none()
     row = connection.execute(_TOKEN, {"hash": hash_of(registration.token)}).one_or_none()
     if row is None or order is None or row.order_id != order_id:
@@ -137,7 +145,8 @@ def register(
     server = connection.execute(_SERVER, {"order_id": order_id}).one_or_none()
     if row.used_at is not None:
         again = registration.instance_id is not None and row.instance_id == registration.instance_id
-        if not again or server is None or server.key_first_used_at is not None:
+        untouched = server is not None and server.key_first_used_at is None and server.key_revoked_at is None
+        if not again or not untouched:
             raise Unauthorized("the registration token was used already; ask for a new one")
     elif row.expires_at <= at:
         raise Unauthorized("the registration token has expired; ask for a new one")
@@ -160,6 +169,7 @@ def register(
         "safetyWrapperUrl": registration.wrapper_url,
     }
     audit.record(connection, author, "server.registered", target, at=at, after=after, customer_id=order.user_id)
+    events.emit_all(connection, [told("registered", order_id, server_id, at)])
     if connection.execute(_FULFIL, {"order_id": order_id, "at": at}).one_or_none() is not None:
         audit.record(
             connection,
@@ -171,7 +181,15 @@ def register(
             after={"status": "FULFILLED"},
             customer_id=order.user_id,
         )
+        fulfilled = read_order(connection, order_id)
+        events.emit(connection, "order.fulfilled", at=at, order_id=order_id, data=fulfilled)
     return target
+
+
+def told(what: str, order_id: UUID, server_id: UUID, at: datetime | None, epoch: int | None = None) -> events.NewEvent:
+    """The event that tells the consoles what happened to a server."""
+    data = ServerTold(OrderId(format_id("ord", order_id)), ServerId(format_id("srv", server_id)), epoch)
+    return events.NewEvent(f"server.{what}", data, at, order_id)
 
 
 def revoke(connection: Connection, order_id: UUID, *, author: Author, at: datetime) -> None:
@@ -182,7 +200,9 @@ def revoke(connection: Connection, order_id: UUID, *, author: Author, at: dateti
     """
     row = connection.execute(_REVOKE, {"order_id": order_id, "at": at}).one_or_none()
     if row is not None:
-        audit.record(connection, author, "server.key_revoked", format_id("srv", row.id), at=at)
+        target = format_id("srv", row.id)
+        audit.record(connection, author, "server.key_revoked", target, at=at, customer_id=row.user_id)
+        events.emit_all(connection, [told("keyRevoked", order_id, row.id, at)])
     elif connection.execute(_SERVER, {"order_id": order_id}).one_or_none() is None:
         raise NotFound("no server is registered for this order")
 
@@ -262,7 +282,7 @@ class ServerStore:
         Raises:
             Unauthorized: there never was such a token.
         """
-        order_id = await self._database.read(
+        order_id = await self._database.look(
             lambda connection: connection.execute(_TOKEN_ORDER, {"hash": hash_of(token)}).scalar_one_or_none()
         )
         if order_id is None:
@@ -276,7 +296,7 @@ class ServerStore:
             Unauthorized: not a key, not ours, or revoked.
         """
         prefix = prefix_of(key)
-        row = await self._database.read(_holder, prefix) if prefix else None
+        row = await self._database.look(_holder, prefix) if prefix else None
         if row is None or not hmac.compare_digest(row.key_hash, hash_of(key)):
             raise Unauthorized("the hub API key is not valid")
         if row.revoked:
@@ -295,10 +315,18 @@ class ServerStore:
         Raises:
             NotFound: no such server.
         """
-        row = await self._database.read(self._get, key_of("srv", server_id), now)
+        row = await self._database.look(self._get, key_of("srv", server_id), now)
         if row is None:
             raise missing("srv", server_id)
         return row
+
+    async def of_orders(self, orders: Sequence[UUID], *, now: datetime) -> list[tuple[UUID, UUID, Server]]:
+        """The servers of these orders, as far as they have one, each with its order's and its customer's key."""
+        return await self._database.look(self._of_orders, list(orders), now)
+
+    def _of_orders(self, connection: Connection, orders: list[UUID], now: datetime) -> list[tuple[UUID, UUID, Server]]:
+        rows = connection.execute(_OF_ORDERS, {"orders": orders})
+        return [(row.order_id, row.user_id, self._server(row, now)) for row in rows]
 
     def _page(self, connection: Connection, page: int, page_size: int, now: datetime) -> tuple[list[Server], int]:
         total = connection.execute(_COUNT).scalar_one()

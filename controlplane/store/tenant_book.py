@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import outcome
@@ -29,11 +29,11 @@ from actors.ports import (
 )
 from actors.runtime.ports import Ids
 from actors.tenant.changes import AgentChange
-from controlplane.store import approvals, audit, commands, configuration, outbox, progress, servers
+from controlplane.store import approvals, audit, border, commands, configuration, events, outbox, progress, servers
 from controlplane.store.database import Database
 from controlplane.store.group import GroupWriter
 from controlplane.store.inbox import Inbox
-from protocol.faults import Conflict, Overloaded, Unauthorized
+from protocol.faults import Conflict, Overloaded, Unauthorized, ValidationError
 from protocol.ids import ServerId, format_id
 from protocol.objects import RemoteCommand
 from protocol.tenant import Hello
@@ -41,7 +41,16 @@ from protocol.words import ApprovalAction
 
 log = structlog.get_logger()
 
-_LOAD = text("SELECT issued_seq, acked_seq, key_revoked_at FROM server_connections WHERE order_id = :order_id")
+#: How long marks and heartbeats wait for company. Nobody waits for them, and "sent" mostly meets its "acknowledged".
+STATE_LINGER_SECONDS: Final = 0.025
+#: PostgreSQL's codes for values that do not fit: data exceptions, program limits.
+_UNFIT: Final = ("22", "54")
+#: Approvals, and commands, ended in one transaction; more of them are due again at once.
+EXPIRED_AT_ONCE: Final = 100
+
+_LOAD = text(
+    "SELECT issued_seq, acked_seq, key_prefix, key_revoked_at FROM server_connections WHERE order_id = :order_id"
+)
 
 _NEXT_DUE = text("""
     SELECT least(
@@ -57,13 +66,19 @@ _ATTACH = text("""
         last_seen_at = :at, wrapper_version = :wrapper, openclaw_version = coalesce(:openclaw, openclaw_version),
         acked_seq = greatest(acked_seq, CAST(:last_seq AS bigint)),
         key_first_used_at = coalesce(key_first_used_at, :at)
-    WHERE order_id = :order_id AND key_revoked_at IS NULL AND issued_seq - :new >= CAST(:last_seq AS bigint)
-    RETURNING epoch, issued_seq, acked_seq""")
+    WHERE order_id = :order_id AND key_prefix = :key_prefix AND key_revoked_at IS NULL
+      AND issued_seq - :new >= CAST(:last_seq AS bigint)
+    RETURNING id, epoch, issued_seq, acked_seq,
+      (SELECT o.user_id FROM orders o WHERE o.id = server_connections.order_id) AS customer_id""")
 
 _DETACH = text("""
+    WITH held AS MATERIALIZED (
+        SELECT s.order_id, u.epoch
+        FROM unnest(CAST(:orders AS uuid[]), CAST(:epochs AS bigint[])) AS u (id, epoch)
+          JOIN server_connections s ON s.order_id = u.id
+        ORDER BY s.order_id FOR NO KEY UPDATE OF s)
     UPDATE server_connections s SET session_id = NULL, carrier = NULL
-    FROM unnest(CAST(:orders AS uuid[]), CAST(:epochs AS bigint[])) AS u (id, epoch)
-    WHERE s.order_id = u.id AND s.epoch = u.epoch""")
+    FROM held h WHERE s.order_id = h.order_id AND s.epoch = h.epoch RETURNING s.order_id, s.id, s.epoch""")
 
 
 class PostgresTenantBook:
@@ -78,10 +93,18 @@ class PostgresTenantBook:
         self._ids = ids
         self._heartbeat_seconds = heartbeat_seconds
         self._progress: GroupWriter[Progress, None] = GroupWriter(
-            database, progress.advance, key=lambda one: one.order_id, merge=progress.further
+            database,
+            progress.advance,
+            key=lambda one: one.order_id,
+            merge=progress.further,
+            linger_seconds=STATE_LINGER_SECONDS,
         )
         self._beats: GroupWriter[Beat, None] = GroupWriter(
-            database, progress.beat, key=lambda one: one.order_id, merge=progress.latest
+            database,
+            progress.beat,
+            key=lambda one: one.order_id,
+            merge=progress.latest,
+            linger_seconds=STATE_LINGER_SECONDS,
         )
         self._departures: GroupWriter[tuple[UUID, int], None] = GroupWriter(
             database, _detach, key=lambda one: one[0], merge=max
@@ -98,8 +121,19 @@ class PostgresTenantBook:
     async def load(self, order_id: UUID) -> TenantState:
         return await self._database.read(_load, order_id)
 
-    async def attach(self, order_id: UUID, hello: Hello, *, session_id: str, at: datetime) -> Attached:
-        return await self._database.write(_attach, order_id, hello, session_id, at, self._heartbeat_seconds)
+    async def attach(
+        self,
+        order_id: UUID,
+        hello: Hello,
+        *,
+        key_prefix: str,
+        session_id: str,
+        at: datetime,
+        rival_epoch: int | None = None,
+    ) -> Attached:
+        return await self._database.write(
+            _attach, order_id, hello, key_prefix, session_id, at, rival_epoch, self._heartbeat_seconds
+        )
 
     async def deliveries(self, order_id: UUID, *, after: int, limit: int, limit_bytes: int) -> list[Delivery]:
         return await self._database.read(
@@ -188,10 +222,10 @@ class PostgresTenantBook:
         self._hand_over(self._beats, beat, "tenant.heartbeat_not_stored")
 
     def take(self, incoming: Incoming, done: Callable[[Outcome[Taken]], object]) -> None:
-        self._inbox.add(incoming, done)
+        self._inbox.add(incoming, lambda result: done(_judged(incoming, result)))
 
     async def take_now(self, incoming: Incoming) -> Taken:
-        return await self._inbox.write(incoming)
+        return _judged(incoming, await outcome.acapture(self._inbox.write, incoming)).unwrap()
 
     def _hand_over(self, writer: GroupWriter[Any, None], item: object, failure: str) -> None:
         """For what may be lost: state is told again, and what was acknowledged is said again by the next hello."""
@@ -206,6 +240,23 @@ class PostgresTenantBook:
             log.warning(failure, reason=fault.message)
 
 
+def _judged(incoming: Incoming, result: outcome.Outcome[Taken]) -> outcome.Outcome[Taken]:
+    """The outcome, or a refusal for good where PostgreSQL cannot hold a value: sending it again would not help.
+
+    Whatever is known to be such a value is refused before; this keeps the one nobody thought of from coming for ever.
+    """
+    if not isinstance(result, outcome.Error) or not border.sqlstate(result.error).startswith(_UNFIT):
+        return result
+    log.error(
+        "tenant.message_unfit",
+        order=format_id("ord", incoming.order_id),
+        message=incoming.message.id,
+        exc_info=result.error,
+    )
+    reason = "a value of this message is not one that can be stored"
+    return outcome.Value(Taken(incoming.message.id, code=ValidationError.code, reason=reason))
+
+
 def _load(connection: Connection, order_id: UUID) -> TenantState:
     row = connection.execute(_LOAD, {"order_id": order_id}).one_or_none()
     return TenantState(
@@ -218,9 +269,16 @@ def _load(connection: Connection, order_id: UUID) -> TenantState:
 
 
 def _attach(
-    connection: Connection, order_id: UUID, hello: Hello, session_id: str, at: datetime, heartbeat_seconds: int
+    connection: Connection,
+    order_id: UUID,
+    hello: Hello,
+    key_prefix: str,
+    session_id: str,
+    at: datetime,
+    rival_epoch: int | None,
+    heartbeat_seconds: int,
 ) -> Attached:
-    # The configuration's row is locked before the server's, as every change of agents does it.
+    outbox.hold(connection, [order_id])
     offer = configuration.offer_current(
         connection,
         order_id,
@@ -233,6 +291,7 @@ def _attach(
         _ATTACH,
         {
             "order_id": order_id,
+            "key_prefix": key_prefix,
             "session_id": session_id,
             "at": at,
             "wrapper": hello.wrapper_version,
@@ -242,10 +301,22 @@ def _attach(
         },
     ).one_or_none()
     if row is None:
-        state = _load(connection, order_id)
-        if state.revoked or not state.registered:
+        server = connection.execute(_LOAD, {"order_id": order_id}).one_or_none()
+        if server is None or server.key_revoked_at is not None or server.key_prefix != key_prefix:
             raise Unauthorized("the key was revoked")
         raise Conflict(f"hello.lastSeq is {hello.last_seq}, but fewer promises were made")
+    if rival_epoch is not None:
+        audit.record(
+            connection,
+            Author.system(),
+            "server.key_used_twice",
+            format_id("srv", row.id),
+            at=at,
+            after={"replacedEpoch": rival_epoch, "epoch": row.epoch, "bootId": hello.boot_id},
+            customer_id=row.customer_id,
+        )
+        events.emit_all(connection, [servers.told("keyUsedTwice", order_id, row.id, at, row.epoch)])
+    events.emit_all(connection, [servers.told("connected", order_id, row.id, at, row.epoch)])
     # What the wrapper journalled before the last connection broke is an acknowledgement like any other.
     progress.advance(connection, [Progress(order_id, row.acked_seq, row.acked_seq, at)])
     version = configuration.current_version(connection, order_id)
@@ -253,8 +324,8 @@ def _attach(
 
 
 def _expire(connection: Connection, order_id: UUID, at: datetime) -> Expired:
-    settled = approvals.expire(connection, order_id, at=at)
-    ended = commands.expire(connection, order_id, at=at)
+    settled = approvals.expire(connection, order_id, at=at, most=EXPIRED_AT_ONCE)
+    ended = commands.expire(connection, order_id, at=at, most=EXPIRED_AT_ONCE)
     return Expired(
         commands=ended,
         deliveries=[one.delivery for one in settled if one.delivery is not None],
@@ -277,5 +348,6 @@ def _reject(connection: Connection, order_id: UUID, seqs: list[int], reason: str
 
 def _detach(connection: Connection, batch: list[tuple[UUID, int]]) -> list[None]:
     values = {"orders": [order_id for order_id, _ in batch], "epochs": [epoch for _, epoch in batch]}
-    connection.execute(_DETACH, values)
+    gone = connection.execute(_DETACH, values).all()
+    events.emit_all(connection, [servers.told("disconnected", row.order_id, row.id, None, row.epoch) for row in gone])
     return [None] * len(batch)

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+import trio
 from sqlalchemy import insert, text
 
 from actors.root import plant
@@ -42,6 +43,7 @@ class Wrapper:
 
     frames: list[Any] = field(default_factory=list)
     frame_limit: int = 65536
+    last_received_at: float = field(default_factory=trio.current_time)
     open: bool = True
 
     def send_text(self, data: bytes) -> bool:
@@ -96,7 +98,7 @@ class Town:
         await self.people.database.write(register)
         wrapper = Wrapper()
         hello = Hello(protocol_min=1, protocol_max=1, wrapper_version="1", boot_id="b", capabilities=["configOffered"])
-        await self.people.hub.tenant(OrderId(order)).ask(Attach(wrapper, hello))
+        await self.people.hub.tenant(OrderId(order)).ask(Attach(wrapper, hello, order))
         assert isinstance(wrapper.frames[0], Welcome)
         return wrapper
 
