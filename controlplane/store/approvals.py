@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -15,12 +16,16 @@ from actors.runtime.ports import Ids
 from actors.tenant.requests import impact_of
 from controlplane.store import audit, events
 from controlplane.store.database import Database
+from controlplane.store.keys import key_of
 from controlplane.store.outbox import promise
 from protocol.faults import Conflict, NotFound
-from protocol.ids import ApprovalId, OrderId, format_id, parse_id
+from protocol.ids import ApprovalId, OrderId, format_id
 from protocol.objects import CommandApproval, DecidedBy
 from protocol.tenant import ApprovalRequest, ApprovalSettled
 from protocol.words import ApprovalAction, ApprovalStatus, CommandClass, SettledAction
+
+#: How many approvals' orders a node remembers.
+REMEMBERED: Final = 10_000
 
 _COLUMNS = (
     "id, order_id, customer_id, request_id, agent_id, command_class, tool_name, tool_args, args_hash, human_readable,"
@@ -58,7 +63,7 @@ _SETTLE = text(f"""
 _EXPIRE = text(f"""
     UPDATE command_approvals SET status = 'EXPIRED', settled_at = :at
     WHERE id IN (SELECT id FROM command_approvals WHERE order_id = :order_id AND status = 'PENDING'
-                 AND expires_at <= :at ORDER BY id FOR UPDATE)
+                 AND expires_at <= :at ORDER BY expires_at, id LIMIT :most FOR NO KEY UPDATE)
       AND status = 'PENDING'
     RETURNING {_COLUMNS}""")
 
@@ -154,9 +159,9 @@ def settle(
     return _settled(connection, row, SettledAction(action.value), author=author, at=at)
 
 
-def expire(connection: Connection, order_id: UUID, *, at: datetime) -> list[Settled]:
-    """End every pending approval of the order whose time has come, each as a promise to the wrapper."""
-    rows = connection.execute(_EXPIRE, {"order_id": order_id, "at": at}).all()
+def expire(connection: Connection, order_id: UUID, *, at: datetime, most: int) -> list[Settled]:
+    """End pending approvals of the order whose time has come, `most` of them, each as a promise to the wrapper."""
+    rows = connection.execute(_EXPIRE, {"order_id": order_id, "at": at, "most": most}).all()
     author = Author.system()
     return [
         _settled(connection, row, SettledAction.EXPIRE, author=author, at=at)
@@ -274,6 +279,18 @@ class ApprovalStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._orders: OrderedDict[ApprovalId, OrderId] = OrderedDict()
+
+    async def order_of(self, approval_id: ApprovalId, *, scope: Scope) -> OrderId:
+        """The order an approval belongs to, which never changes and so is remembered.
+
+        What is remembered may be another customer's: whoever goes on from here still passes their scope.
+
+        Raises:
+            NotFound: it does not exist within the scope, or at all.
+        """
+        known = self._orders.get(approval_id)
+        return known if known is not None else (await self.get(approval_id, scope=scope)).order_id
 
     async def get(self, approval_id: ApprovalId, *, scope: Scope) -> CommandApproval:
         """One approval.
@@ -281,7 +298,9 @@ class ApprovalStore:
         Raises:
             NotFound: it does not exist within the scope.
         """
-        return await self._database.read(read, parse_id("appr", approval_id), scope=scope)
+        approval = await self._database.look(read, key_of("appr", approval_id), scope=scope)
+        self._remember(approval)
+        return approval
 
     async def page(
         self,
@@ -298,7 +317,16 @@ class ApprovalStore:
             page: from 1.
             order_id: only those of this order.
         """
-        return await self._database.read(_page, scope, status, page, page_size, order_id)
+        found, total = await self._database.read(_page, scope, status, page, page_size, order_id)
+        for approval in found:
+            self._remember(approval)
+        return found, total
+
+    def _remember(self, approval: CommandApproval) -> None:
+        self._orders[approval.id] = approval.order_id
+        self._orders.move_to_end(approval.id)
+        if len(self._orders) > REMEMBERED:
+            self._orders.popitem(last=False)
 
 
 def _page(
@@ -316,7 +344,7 @@ def _page(
         values["customer_id"] = scope.customer_id
     if order_id is not None:
         owned.append("order")
-        values["order_id"] = parse_id("ord", order_id)
+        values["order_id"] = key_of("ord", order_id)
     rows, count = _LIST[" ".join(owned) or "all"]
     total = connection.execute(count, values).scalar_one()
     found = connection.execute(rows, {**values, "limit": page_size, "offset": (page - 1) * page_size})

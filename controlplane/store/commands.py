@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -12,9 +12,10 @@ from sqlalchemy import Connection, Row, text
 from actors.people import Author
 from actors.ports import Issued
 from actors.runtime.ports import Ids
-from controlplane.store import audit
+from controlplane.store import audit, events
 from controlplane.store.database import Database
-from controlplane.store.outbox import promise, withdraw
+from controlplane.store.keys import key_of
+from controlplane.store.outbox import hold, promise, withdraw
 from protocol.faults import Conflict, NotFound
 from protocol.ids import CommandId, OrderId, ServerId, format_id, parse_id
 from protocol.objects import DecidedBy, RemoteCommand
@@ -25,6 +26,8 @@ _COLUMNS = (
     "id, order_id, server_id, seq, type, payload, status, issued_at, expires_at, issued_by_type, issued_by_id,"
     " issued_by_name, sent_at, acknowledged_at, started_at, finished_at, output"
 )
+#: The columns `told` reads.
+COLUMNS: Final = _COLUMNS.split(", ")
 
 _SERVER = text(
     "SELECT s.id, o.user_id FROM server_connections s JOIN orders o ON o.id = s.order_id WHERE s.order_id = :order_id"
@@ -36,25 +39,31 @@ _INSERT = text(f"""
     VALUES (:id, :order_id, :server_id, :seq, :type, :payload, 'QUEUED', :at, :expires_at, :by_type, :by_id, :by_name)
     RETURNING {_COLUMNS}""")
 
-_EXPIRE = text("""
+_OWNER = "(SELECT o.user_id FROM orders o WHERE o.id = remote_commands.order_id) AS customer_id"
+
+_EXPIRE = text(f"""
     UPDATE remote_commands SET status = 'EXPIRED', finished_at = :at
-    WHERE order_id = :order_id AND status IN ('QUEUED', 'SENT') AND expires_at <= :at RETURNING id, seq""")
+    WHERE id IN (SELECT id FROM remote_commands WHERE order_id = :order_id AND status IN ('QUEUED', 'SENT')
+                 AND expires_at <= :at ORDER BY expires_at, id LIMIT :most)
+      AND status IN ('QUEUED', 'SENT')
+    RETURNING {_COLUMNS}, {_OWNER}""")
 
 _CANCEL = text(f"""
     UPDATE remote_commands SET status = 'CANCELLED', finished_at = :at
-    WHERE id = :id AND order_id = :order_id AND status IN ('QUEUED', 'SENT') RETURNING {_COLUMNS}""")
+    WHERE id = :id AND order_id = :order_id AND status IN ('QUEUED', 'SENT') RETURNING {_COLUMNS}, {_OWNER}""")
 
-_REJECT = text("""
+_REJECT = text(f"""
     UPDATE remote_commands SET status = 'REJECTED', output = :reason, finished_at = :at
-    WHERE order_id = :order_id AND seq = ANY(CAST(:seqs AS bigint[])) AND status IN ('QUEUED', 'SENT')""")
+    WHERE order_id = :order_id AND seq = ANY(CAST(:seqs AS bigint[])) AND status IN ('QUEUED', 'SENT')
+    RETURNING {_COLUMNS}, {_OWNER}""")
 
 # A result is the truth of what happened, so it also counts for a command that expired or was cancelled on the way.
-_RESULT = text("""
+_RESULT = text(f"""
     UPDATE remote_commands SET status = :status, output = :output, started_at = :started_at,
         finished_at = coalesce(CAST(:finished_at AS timestamptz), CAST(:at AS timestamptz)),
         acknowledged_at = coalesce(acknowledged_at, CAST(:at AS timestamptz))
     WHERE id = :id AND order_id = :order_id
-      AND status IN ('QUEUED', 'SENT', 'ACKNOWLEDGED', 'EXPIRED', 'CANCELLED') RETURNING id""")
+      AND status IN ('QUEUED', 'SENT', 'ACKNOWLEDGED', 'EXPIRED', 'CANCELLED') RETURNING {_COLUMNS}""")
 
 _GET = text(f"SELECT {_COLUMNS} FROM remote_commands WHERE id = :id")
 
@@ -127,18 +136,22 @@ def issue(
     ).one()
     command = command_of(row)
     audit.record(connection, author, "command.issued", command.id, at=at, after=command, customer_id=server.user_id)
+    events.emit_all(connection, [told(row, at)])
     return Issued(command, delivery)
 
 
-def expire(connection: Connection, order_id: UUID, *, at: datetime) -> list[CommandId]:
-    """End undelivered commands whose time has come; their promises become `void`. Returns which they were."""
-    expired = [
-        CommandId(format_id("cmd", row.id)) for row in connection.execute(_EXPIRE, {"order_id": order_id, "at": at})
-    ]
-    for command_id in expired:
-        withdraw(connection, order_id=order_id, kind="command", reference=parse_id("cmd", command_id), at=at)
-        audit.record(connection, Author.system(), "command.expired", command_id, at=at)
-    return expired
+def expire(connection: Connection, order_id: UUID, *, at: datetime, most: int) -> list[CommandId]:
+    """End undelivered commands whose time has come, `most` of them; their promises become `void`.
+
+    Returns:
+        which they were.
+    """
+    hold(connection, [order_id])
+    rows = connection.execute(_EXPIRE, {"order_id": order_id, "at": at, "most": most}).all()
+    for row in sorted(rows, key=lambda row: row.id):
+        withdraw(connection, order_id=order_id, kind="command", reference=row.id, at=at)
+        _record_end(connection, Author.system(), "expired", row, at)
+    return [CommandId(format_id("cmd", row.id)) for row in rows]
 
 
 def cancel(connection: Connection, order_id: UUID, command_id: UUID, *, author: Author, at: datetime) -> RemoteCommand:
@@ -148,6 +161,7 @@ def cancel(connection: Connection, order_id: UUID, command_id: UUID, *, author: 
         NotFound: the order has no such command.
         Conflict: the wrapper has it already, or it has ended; `details` is the command.
     """
+    hold(connection, [order_id])
     row = connection.execute(_CANCEL, {"id": command_id, "order_id": order_id, "at": at}).one_or_none()
     if row is None:
         command = read(connection, command_id)
@@ -155,14 +169,37 @@ def cancel(connection: Connection, order_id: UUID, command_id: UUID, *, author: 
             raise NotFound(f"command {format_id('cmd', command_id)} does not exist")
         raise Conflict(f"command {command.id} is {command.status.value}", details=command)
     withdraw(connection, order_id=order_id, kind="command", reference=command_id, at=at)
-    command = command_of(row)
-    audit.record(connection, author, "command.cancelled", command.id, at=at, after={"status": "CANCELLED"})
-    return command
+    _record_end(connection, author, "cancelled", row, at)
+    return command_of(row)
 
 
 def reject(connection: Connection, order_id: UUID, seqs: list[int], *, reason: str, at: datetime) -> None:
     """Mark commands REJECTED that the wrapper cannot take."""
-    connection.execute(_REJECT, {"order_id": order_id, "seqs": seqs, "reason": reason, "at": at})
+    hold(connection, [order_id])
+    values = {"order_id": order_id, "seqs": seqs, "reason": reason, "at": at}
+    for row in connection.execute(_REJECT, values).all():
+        _record_end(connection, Author.system(), "rejected", row, at)
+
+
+def _record_end(connection: Connection, author: Author, end: str, row: Row[Any], at: datetime) -> None:
+    audit.record(
+        connection,
+        author,
+        f"command.{end}",
+        format_id("cmd", row.id),
+        at=at,
+        after={"status": end.upper()},
+        customer_id=row.customer_id,
+    )
+    events.emit_all(connection, [told(row, at)])
+
+
+def told(row: Row[Any], at: datetime) -> events.NewEvent:
+    """The event that tells the consoles of a command's new status."""
+    command = command_of(row)
+    first, *others = command.status.value.lower().split("_")
+    kind = f"command.{first}{''.join(word.capitalize() for word in others)}"
+    return events.NewEvent(kind, command, at, row.order_id)
 
 
 def take_result(connection: Connection, order_id: UUID, result: CommandResult, *, at: datetime) -> bool:
@@ -180,7 +217,9 @@ def take_result(connection: Connection, order_id: UUID, result: CommandResult, *
         "finished_at": result.finished_at,
         "at": at,
     }
-    if connection.execute(_RESULT, values).one_or_none() is not None:
+    answered = connection.execute(_RESULT, values).one_or_none()
+    if answered is not None:
+        events.emit_all(connection, [told(answered, at)])
         withdraw(connection, order_id=order_id, kind="command", reference=command_id, at=at)
         return True
     row = connection.execute(_GET, {"id": command_id}).one_or_none()
@@ -232,14 +271,14 @@ class CommandStore:
         Raises:
             NotFound: the server has no such command.
         """
-        command = await self._database.read(read, parse_id("cmd", command_id))
+        command = await self._database.read(read, key_of("cmd", command_id))
         if command.server_id != server_id:
             raise NotFound(f"command {command_id} does not exist")
         return command
 
     async def page(self, server_id: ServerId, *, page: int, page_size: int) -> tuple[list[RemoteCommand], int]:
         """A server's commands, newest first, and how many there are."""
-        return await self._database.read(_page, parse_id("srv", server_id), page, page_size)
+        return await self._database.read(_page, key_of("srv", server_id), page, page_size)
 
 
 def _page(connection: Connection, server_id: UUID, page: int, page_size: int) -> tuple[list[RemoteCommand], int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,9 +11,10 @@ from sqlalchemy import Connection, text
 
 from actors.ports import Incoming, Taken
 from actors.runtime.ports import Ids
-from controlplane.store import approvals, commands, reports
-from protocol.faults import NotFound, ValidationError
-from protocol.ids import parse_id
+from controlplane.store import approvals, commands, events, outbox, reports
+from protocol.console import ConfigTold
+from protocol.faults import Conflict, NotFound, ValidationError
+from protocol.ids import OrderId, format_id, parse_id
 from protocol.tenant import (
     Activity,
     ApprovalOutcomeReport,
@@ -34,7 +35,7 @@ _ARRIVE = text("""
     ON CONFLICT (order_id, message_id) DO NOTHING RETURNING order_id, message_id""")
 
 _VERDICTS = text("""
-    SELECT order_id, message_id, refusal_code, refusal_message FROM tenant_inbox
+    SELECT order_id, message_id, kind, refusal_code, refusal_message FROM tenant_inbox
     WHERE (order_id, message_id) IN (SELECT * FROM unnest(CAST(:orders AS uuid[]), CAST(:ids AS text[])))""")
 
 _REFUSE = text("""
@@ -47,7 +48,9 @@ _CONFIG_APPLIED = text("""
         config_applied_hash = CASE WHEN :ok THEN :hash ELSE config_applied_hash END
     WHERE order_id = :order_id AND config_applied_version <= :version""")
 
-MAX_CLOCK_AHEAD = timedelta(hours=1)
+
+def _key(incoming: Incoming) -> tuple[UUID, str]:
+    return incoming.order_id, incoming.message.id
 
 
 class Inbox:
@@ -59,20 +62,27 @@ class Inbox:
     def take(self, connection: Connection, batch: Sequence[Incoming]) -> list[Taken]:
         """Take messages, sorted by order and id; one verdict a message, in the batch's order."""
         arrived = self._arrive(connection, batch)
-        verdicts: dict[tuple[UUID, str], Taken] = {}
-        asked: list[tuple[Incoming, ApprovalRequest]] = []
-        for incoming in batch:
-            key = (incoming.order_id, incoming.message.id)
-            if isinstance(incoming.message, ApprovalRequest):
-                asked.append((incoming, incoming.message))
-            elif key in arrived:
-                verdicts[key] = self._apply(connection, incoming)
+        verdicts = self._recall(connection, [one for one in batch if _key(one) not in arrived])
+        asked = [
+            (incoming, incoming.message)
+            for incoming in batch
+            if isinstance(incoming.message, ApprovalRequest) and _key(incoming) not in verdicts
+        ]
         if asked:
             for (incoming, request), approval in zip(asked, approvals.ask(connection, asked, self._ids), strict=True):
-                key = (incoming.order_id, request.id)
+                key = _key(incoming)
                 verdicts[key] = Taken(request.id, approval=approval, repeated=key not in arrived)
-        self._recall(connection, [one for one in batch if (one.order_id, one.message.id) not in verdicts], verdicts)
-        return [verdicts[(incoming.order_id, incoming.message.id)] for incoming in batch]
+        new = [incoming for incoming in batch if _key(incoming) not in verdicts]
+        # In the order in which everybody locks: approvals, then servers, then what hangs on them.
+        outcomes = [incoming for incoming in new if isinstance(incoming.message, ApprovalOutcomeReport)]
+        others = [incoming for incoming in new if not isinstance(incoming.message, ApprovalOutcomeReport)]
+        for incoming in outcomes:
+            verdicts[_key(incoming)] = self._apply(connection, incoming)
+        if others:
+            outbox.hold(connection, (incoming.order_id for incoming in others))
+        for incoming in others:
+            verdicts[_key(incoming)] = self._apply(connection, incoming)
+        return [verdicts[_key(incoming)] for incoming in batch]
 
     def _arrive(self, connection: Connection, batch: Sequence[Incoming]) -> set[tuple[UUID, str]]:
         rows = connection.execute(
@@ -86,19 +96,23 @@ class Inbox:
         )
         return {(row.order_id, row.message_id) for row in rows}
 
-    def _recall(
-        self, connection: Connection, repeats: Sequence[Incoming], verdicts: dict[tuple[UUID, str], Taken]
-    ) -> None:
+    def _recall(self, connection: Connection, repeats: Sequence[Incoming]) -> dict[tuple[UUID, str], Taken]:
+        """The first verdicts on repeated messages; none for approval requests, whose answer is the approval."""
         if not repeats:
-            return
-        keys = {
-            "orders": [incoming.order_id for incoming in repeats],
-            "ids": [incoming.message.id for incoming in repeats],
-        }
+            return {}
+        messages = {_key(incoming): incoming.message for incoming in repeats}
+        keys = {"orders": [order_id for order_id, _ in messages], "ids": [message_id for _, message_id in messages]}
+        verdicts = {}
         for row in connection.execute(_VERDICTS, keys):
-            verdicts[(row.order_id, row.message_id)] = Taken(
-                row.message_id, code=row.refusal_code, reason=row.refusal_message or "", repeated=True
-            )
+            message = messages[(row.order_id, row.message_id)]
+            if row.kind != frame_type(message):
+                reason = f"the id {message.id} was that of another message already: {row.kind}"
+                verdicts[(row.order_id, row.message_id)] = Taken(message.id, code=Conflict.code, reason=reason)
+            elif not isinstance(message, ApprovalRequest):
+                verdicts[(row.order_id, row.message_id)] = Taken(
+                    message.id, code=row.refusal_code, reason=row.refusal_message or "", repeated=True
+                )
+        return verdicts
 
     def _apply(self, connection: Connection, incoming: Incoming) -> Taken:
         message = incoming.message
@@ -118,7 +132,7 @@ class Inbox:
             case ApprovalOutcomeReport():
                 self._outcome(connection, order_id, message, at)
             case ConfigApplied():
-                self._config_applied(connection, order_id, message)
+                self._config_applied(connection, order_id, message, at)
             case Usage(buckets=buckets):
                 reports.write_usage(connection, order_id, buckets, at=at, ids=self._ids)
             case BackupStatus():
@@ -142,14 +156,19 @@ class Inbox:
         ):
             raise missing
 
-    def _config_applied(self, connection: Connection, order_id: UUID, applied: ConfigApplied) -> None:
-        connection.execute(
+    def _config_applied(self, connection: Connection, order_id: UUID, applied: ConfigApplied, at: datetime) -> None:
+        error = None if applied.ok else applied.error or "the wrapper gave no reason"
+        noted = connection.execute(
             _CONFIG_APPLIED,
             {
                 "order_id": order_id,
                 "version": applied.config_version,
                 "hash": applied.config_hash,
                 "ok": applied.ok,
-                "error": None if applied.ok else applied.error or "the wrapper gave no reason",
+                "error": error,
             },
         )
+        if noted.rowcount:
+            kind = "config.applied" if applied.ok else "config.failed"
+            told = ConfigTold(OrderId(format_id("ord", order_id)), applied.config_version, applied.config_hash, error)
+            events.emit(connection, kind, at=at, order_id=order_id, data=told)

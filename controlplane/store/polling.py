@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from msgspec import UnsetType
 from sqlalchemy import Connection, text
 
 from actors.ports import Beat, Progress
+from actors.tenant.presence import OFFLINE_AFTER_HEARTBEATS
 from controlplane.store import configuration, outbox, progress
 from controlplane.store.database import Database
 from protocol.faults import Unauthorized, ValidationError
@@ -58,8 +59,8 @@ class HeartbeatAnswer(msgspec.Struct, rename="camel"):
 _MARK = text("""
     UPDATE server_connections
     SET acked_seq = greatest(acked_seq, coalesce(CAST(:ack AS bigint), answered_seq)),
-        carrier = coalesce(carrier, 'http')
-    WHERE order_id = :order_id AND issued_seq >= coalesce(CAST(:ack AS bigint), 0) AND key_revoked_at IS NULL
+        carrier = CASE WHEN carrier = 'socket' AND last_seen_at > :silent_since THEN 'socket' ELSE 'http' END
+    WHERE order_id = :order_id AND issued_seq - :new >= coalesce(CAST(:ack AS bigint), 0) AND key_revoked_at IS NULL
     RETURNING acked_seq, issued_seq""")
 
 _ISSUED = text("SELECT issued_seq, key_revoked_at FROM server_connections WHERE order_id = :order_id")
@@ -93,7 +94,8 @@ class PollingStore:
 def _heartbeat(
     connection: Connection, order_id: UUID, body: HeartbeatBody, at: datetime, heartbeat_seconds: int
 ) -> HeartbeatAnswer:
-    configuration.offer_current(
+    outbox.hold(connection, [order_id])
+    offer = configuration.offer_current(
         connection,
         order_id,
         at,
@@ -101,17 +103,21 @@ def _heartbeat(
         known_hash=body.config_hash,
         heartbeat_seconds=heartbeat_seconds,
     )
-    progress.beat(connection, [Beat(order_id, at, body, "http")])
     ack = None if isinstance(body.ack_seq, UnsetType) else body.ack_seq
-    row = connection.execute(_MARK, {"order_id": order_id, "ack": ack}).one_or_none()
+    # A socket that has said nothing for so long is one whose end nobody noted: its node was killed.
+    silent_since = at - timedelta(seconds=heartbeat_seconds * OFFLINE_AFTER_HEARTBEATS)
+    new = 0 if offer is None else 1  # made just now, so nobody can have it yet
+    marks = {"order_id": order_id, "ack": ack, "silent_since": silent_since, "new": new}
+    row = connection.execute(_MARK, marks).one_or_none()
     if row is None:
         server = connection.execute(_ISSUED, {"order_id": order_id}).one_or_none()
         if server is None or server.key_revoked_at is not None:
             raise Unauthorized("the hub API key was revoked")
-        raise ValidationError.of("ackSeq", f"must not be beyond {server.issued_seq}, the last promise made")
+        raise ValidationError.of("ackSeq", f"must not be beyond {server.issued_seq - new}, the last promise made")
     promises = outbox.page(
         connection, order_id=order_id, after=row.acked_seq, limit=ANSWER_PROMISES, limit_bytes=ANSWER_BYTES
     )
+    progress.beat(connection, [Beat(order_id, at, body, "http")])
     answered = promises[-1].seq if promises else row.acked_seq
     connection.execute(_ANSWERED, {"order_id": order_id, "answered": answered})
     progress.advance(connection, [Progress(order_id, answered, row.acked_seq, at)])

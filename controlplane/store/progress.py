@@ -10,10 +10,16 @@ from sqlalchemy import Connection, text
 from actors.ports import Beat, Progress
 from controlplane.store import commands, events
 
+# Every server of the batch is held, in ascending order, whether its mark moves or not: its commands come next.
 _ACKNOWLEDGE = text("""
-    UPDATE server_connections s SET acked_seq = LEAST(u.acked, s.issued_seq), last_seen_at = u.at
-    FROM unnest(CAST(:orders AS uuid[]), CAST(:acked AS bigint[]), CAST(:times AS timestamptz[])) AS u (id, acked, at)
-    WHERE s.order_id = u.id AND s.acked_seq < u.acked""")
+    WITH held AS MATERIALIZED (
+        SELECT s.order_id, u.acked, u.at
+        FROM unnest(CAST(:orders AS uuid[]), CAST(:acked AS bigint[]), CAST(:times AS timestamptz[]))
+          AS u (id, acked, at) JOIN server_connections s ON s.order_id = u.id
+        ORDER BY s.order_id FOR NO KEY UPDATE OF s)
+    UPDATE server_connections s
+    SET acked_seq = LEAST(h.acked, s.issued_seq), last_seen_at = GREATEST(s.last_seen_at, h.at)
+    FROM held h WHERE s.order_id = h.order_id AND s.acked_seq < h.acked""")
 
 # The partial index on undelivered commands makes this touch only what still waits.
 _COMMANDS = text(f"""
@@ -25,16 +31,20 @@ _COMMANDS = text(f"""
                 CAST(:times AS timestamptz[])) AS u (id, sent, acked, at)
     WHERE c.order_id = u.id AND c.status IN ('QUEUED', 'SENT') AND c.seq <= u.sent
       AND (c.status = 'QUEUED' OR c.seq <= u.acked)
-    RETURNING u.at AS moved_at, {', '.join(f'c.{name}' for name in commands.COLUMNS)}""")
+    RETURNING u.at AS moved_at, {", ".join(f"c.{name}" for name in commands.COLUMNS)}""")
 
 _BEATS = text("""
+    WITH held AS MATERIALIZED (
+        SELECT s.order_id, u.at, u.body, u.wrapper, u.openclaw
+        FROM unnest(CAST(:orders AS uuid[]), CAST(:times AS timestamptz[]), CAST(:bodies AS text[]),
+                    CAST(:wrappers AS text[]), CAST(:openclaws AS text[])) AS u (id, at, body, wrapper, openclaw)
+          JOIN server_connections s ON s.order_id = u.id
+        ORDER BY s.order_id FOR NO KEY UPDATE OF s)
     UPDATE server_connections s
     SET last_seen_at = GREATEST(s.last_seen_at, u.at), heartbeat = u.body,
         wrapper_version = coalesce(u.wrapper, s.wrapper_version),
         openclaw_version = coalesce(u.openclaw, s.openclaw_version)
-    FROM unnest(CAST(:orders AS uuid[]), CAST(:times AS timestamptz[]), CAST(:bodies AS text[]),
-                CAST(:wrappers AS text[]), CAST(:openclaws AS text[])) AS u (id, at, body, wrapper, openclaw)
-    WHERE s.order_id = u.id""")
+    FROM held u WHERE s.order_id = u.order_id""")
 
 
 def advance(connection: Connection, batch: Sequence[Progress]) -> list[None]:

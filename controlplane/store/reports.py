@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import Connection, text
 
 from actors.runtime.ports import Ids
@@ -18,6 +19,17 @@ from protocol.tenant import Activity, BackupStatus, ImageUpdate
 
 #: How far ahead of the Hub's clock a usage hour may lie.
 CLOCK_AHEAD = timedelta(hours=1)
+#: No hour of usage lies before this; times near year 1 have no UTC form.
+EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)
+#: Longer names would not fit the index that tells buckets apart.
+NAME_MOST_CHARACTERS = 200
+LARGEST_REVISION = 2**31 - 1
+LARGEST_COUNT = 2**62
+_COUNTS = {
+    name: msgspec.structs.fields(UsageBucket)[position].encode_name
+    for position, name in enumerate(UsageBucket.__struct_fields__)
+    if name.startswith(("tokens_", "web_", "cost_"))
+}
 
 # A higher revision replaces, an equal or lower one changes nothing.
 _USAGE = text("""
@@ -59,12 +71,18 @@ def check_usage(buckets: Sequence[UsageBucket], *, at: datetime) -> list[FieldPr
         hour = bucket.bucket_hour
         if hour.tzinfo is None or hour.minute or hour.second or hour.microsecond:
             problems.append(FieldProblem(f"{path}.bucketHour", "must be a whole hour with a UTC offset"))
-        elif hour > at + CLOCK_AHEAD:
-            problems.append(FieldProblem(f"{path}.bucketHour", "must not lie in the future"))
-        if not bucket.agent_id or not bucket.model:
-            problems.append(FieldProblem(f"{path}.agentId", "agentId and model must not be empty"))
-        if bucket.revision >= 2**31:
-            problems.append(FieldProblem(f"{path}.revision", "must be below 2^31"))
+        elif not EARLIEST <= hour <= at + CLOCK_AHEAD:
+            problems.append(FieldProblem(f"{path}.bucketHour", "must lie after 2020 and not in the future"))
+        for name, value in (("agentId", bucket.agent_id), ("model", bucket.model)):
+            if not 1 <= len(value) <= NAME_MOST_CHARACTERS:
+                problems.append(FieldProblem(f"{path}.{name}", f"must have 1 to {NAME_MOST_CHARACTERS} characters"))
+        if bucket.revision > LARGEST_REVISION:
+            problems.append(FieldProblem(f"{path}.revision", f"must be at most {LARGEST_REVISION}"))
+        problems += [
+            FieldProblem(f"{path}.{spoken}", f"must be at most {LARGEST_COUNT}")
+            for name, spoken in _COUNTS.items()
+            if getattr(bucket, name) > LARGEST_COUNT
+        ]
     return problems
 
 
@@ -87,13 +105,12 @@ def write_usage(
     rows = [chosen[key] for key in sorted(chosen)]
     values: dict[str, object] = {name: [getattr(row, name) for row in rows] for name in UsageBucket.__struct_fields__}
     connection.execute(_USAGE, {**values, "id": [ids.uuid7() for _ in rows], "order_id": order_id, "at": at})
+    tokens = sum(row.tokens_input + row.tokens_output + row.tokens_cache_read + row.tokens_cache_write for row in rows)
     told = UsageTold(
         order_id=_name(order_id),
         agents=sorted({row.agent_id for row in rows}),
-        tokens=sum(
-            row.tokens_input + row.tokens_output + row.tokens_cache_read + row.tokens_cache_write for row in rows
-        ),
-        cost_cents=sum(row.cost_cents for row in rows),
+        tokens=min(tokens, LARGEST_COUNT),
+        cost_cents=min(sum(row.cost_cents for row in rows), LARGEST_COUNT),
     )
     events.emit(connection, "usage.reported", at=at, order_id=order_id, data=told)
 

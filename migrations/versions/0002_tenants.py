@@ -49,6 +49,7 @@ STEPS = (
         CONSTRAINT uq_server_connections_key_prefix UNIQUE (key_prefix)
     )
     """,
+    "CREATE INDEX ix_server_connections_registered_at ON server_connections (registered_at, id)",
     """
     CREATE TABLE registration_tokens (
         id UUID NOT NULL,

@@ -55,6 +55,7 @@ server_connections = Table(
     Column("answered_seq", BigInteger, nullable=False, server_default=text("0")),
     CheckConstraint("acked_seq <= issued_seq", name="acknowledged_was_issued"),
     CheckConstraint(_one_of("carrier", "socket", "http"), name="carrier_known"),
+    Index("ix_server_connections_registered_at", "registered_at", "id"),
 )
 
 registration_tokens = Table(
