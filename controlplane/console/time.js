@@ -51,6 +51,14 @@ export function when(time, today = "today, ") {
   return format(at, { day: "numeric", month: "long", hour: "2-digit", minute: "2-digit" }).replace(" at ", ", ");
 }
 
+/** As short as it goes: `13:58`, `Tue 13:58`, `11 Mar 13:58`. */
+export function brief(time) {
+  const at = Date.parse(time), current = now.peek();
+  if (day(at) === day(current)) return clock(at);
+  if (Math.abs(at - current) < 6 * 86_400_000) return `${format(at, { weekday: "short" })} ${clock(at)}`;
+  return `${format(at, { day: "numeric", month: "short" })} ${clock(at)}`;
+}
+
 /** A span in words: `48 s`, `41 min`, `23 h 17 min`, `3 d 4 h`. */
 export function span(milliseconds) {
   const seconds = Math.max(0, Math.floor(milliseconds / 1000));

@@ -54,17 +54,17 @@ const RULES = [
   { tool: /^database_query$/, key: /./, value: /\b(drop|delete|truncate|update|alter)\b/i, level: "bad", why: "Changes the database, and does not only read it." },
   { tool: /^file_permissions$/, key: /mode/i, value: /7$/, level: "bad", why: "Everybody may write." },
   { tool: /^(firewall_update)$/, key: /./, value: /0\.0\.0\.0\/0|::\/0|any/, level: "bad", why: "Open to the whole internet." },
-  { tool: /(email_send|newsletter_send|campaign_send|sms_send|reply_send|transactional_send|quote_send|invoice_send)$/, key: /^(to|recipients|list|listId|audience|bcc|cc)$/i, value: /./, level: "warn", why: "What is sent cannot be called back." },
+  { tool: /(email_send|newsletter_send|campaign_send|sms_send|reply_send|transactional_send|quote_send|invoice_send)$/, key: /^(to|recipients|list|listId|audience|bcc|cc)$/i, value: /.+/s, level: "warn", why: "What is sent cannot be called back." },
   { tool: /share_create$/, key: /./, value: /public|link/i, level: "warn", why: "Whoever has the link can read it." },
 ];
 
-/** What to look at twice in one argument: `{level, why}` or null. */
+/** What to look at twice in one argument: `{level, why, value}` or null; `value` is what was found in it. */
 export function danger(tool, key, value) {
   for (const rule of RULES) {
     if (!rule.tool.test(tool) || !rule.key.test(key)) continue;
     const texts = Array.isArray(value) ? value : [value];
     const hit = texts.some((one) => (rule.value instanceof RegExp ? (typeof one === "string" || typeof one === "number") && rule.value.test(String(one).slice(0, 20_000)) : one === rule.value));
-    if (hit) return { level: rule.level, why: rule.why };
+    if (hit) return rule;
   }
   return null;
 }

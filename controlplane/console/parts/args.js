@@ -2,17 +2,25 @@
 import { html } from "../html.js";
 import { applicationOf, danger } from "../tools.js";
 import { Icon } from "./icon.js";
-import { Said } from "./text.js";
+import { Said, visible } from "./text.js";
 
 const MOST_ROWS = 40;
 
-function Argument({ tool, name, value, icon }) {
-  const mark = danger(tool, name, value);
+/** A value with what was found in it marked; a long one is marked as a whole. */
+function Marked({ text, found }) {
+  if (!found) return html`<${Said} text=${text} fold=${400} />`;
+  const cls = found.level === "bad" ? "danger" : "danger danger-warn";
+  const match = found.value instanceof RegExp && text.length <= 400 ? found.value.exec(text) : null;
+  if (!match) return html`<mark class=${cls}><${Said} text=${text} fold=${400} /></mark>`;
+  const end = match.index + match[0].length;
+  return html`<bdi dir="auto">${visible(text.slice(0, match.index))}<mark class=${cls}>${visible(match[0])}</mark>${visible(text.slice(end))}</bdi>`;
+}
+
+/** `quiet`: the row above says the same. */
+function Argument({ name, value, found, quiet, icon }) {
   const text = typeof value === "string" ? value : JSON.stringify(value);
-  const said = html`<${Said} text=${text} fold=${400} />`;
-  return html`<div><dt><${Said} text=${name} fold=${120} /></dt>
-    <dd>${mark ? html`<mark class=${mark.level === "bad" ? "danger" : "danger danger-warn"}>${said}</mark>` : said}</dd>${mark && html`
-    <dd class=${mark.level === "bad" ? "why" : "why why-warn"}><${Icon} name=${icon} />${mark.why}</dd>`}</div>`;
+  return html`<div><dt><${Said} text=${name} fold=${120} /></dt><dd><${Marked} text=${text} found=${found} /></dd>${found && !quiet && html`
+    <dd class=${found.level === "bad" ? "why" : "why why-warn"}><${Icon} name=${icon} />${found.why}</dd>`}</div>`;
 }
 
 /** Keys in order, as the fingerprint is taken (RFC 8785 orders them too). */
@@ -25,10 +33,11 @@ function ordered(value) {
 export function Arguments({ approval, look }) {
   const { toolName, toolArgs, argsHash } = approval;
   const rows = toolArgs && typeof toolArgs === "object" && !Array.isArray(toolArgs) ? Object.entries(toolArgs) : [["arguments", toolArgs]];
+  const shown = rows.slice(0, MOST_ROWS).map(([name, value]) => ({ name, value, found: danger(toolName, name, value) }));
   const exact = JSON.stringify({ args: ordered(toolArgs), tool: toolName }, null, 2);
   return html`<section class="args" aria-label="What it will run">
       <header><span>Tool <b class="mono"><${Said} text=${toolName} fold=${120} /></b></span><span>${applicationOf(toolName)}</span></header>
-      ${rows.length ? html`<dl>${rows.slice(0, MOST_ROWS).map(([name, value]) => html`<${Argument} key=${name} tool=${toolName} name=${name} value=${value} icon=${`class-${look}`} />`)}
+      ${rows.length ? html`<dl>${shown.map((row, index) => html`<${Argument} key=${row.name} ...${row} quiet=${index > 0 && shown[index - 1].found?.why === row.found?.why} icon=${`class-${look}`} />`)}
         ${rows.length > MOST_ROWS && html`<div><dt>…</dt><dd>${rows.length - MOST_ROWS} more, shown below</dd></div>`}</dl>` : html`<p class="none">No arguments.</p>`}
     </section>
     <details class="more">

@@ -4,7 +4,7 @@ import { html } from "../html.js";
 import { isStaff, mayDecide } from "../session.js";
 import { connected, link } from "../socket.js";
 import { agents, loadApproval, me, servers, settle } from "../store.js";
-import { clock, full, now, span, when } from "../time.js";
+import { brief, clock, full, now, span, when } from "../time.js";
 import { deed, initials, nameToType, titled } from "../tools.js";
 import { useEffect, useLayoutEffect, useRef, useState } from "../vendor/hooks.mjs";
 import { announce } from "./announce.js";
@@ -33,7 +33,7 @@ function Left({ approval }) {
   const rest = end - now.value;
   const soon = rest < SOON_MS;
   return html`<p class=${soon ? "left left-soon" : "left"}><b>${rest <= 0 ? "Time is over" : soon ? `${span(rest)} left` : span(rest)}</b>
-    <small>expires <time datetime=${approval.expiresAt} title=${full(end)}>${when(approval.expiresAt, "")}</time></small></p>`;
+    <small>expires <time datetime=${approval.expiresAt} title=${full(end)}>${brief(approval.expiresAt)}</time></small></p>`;
 }
 
 function Drain({ approval }) {

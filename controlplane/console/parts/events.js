@@ -1,0 +1,62 @@
+// What just happened, as sentences; the fleet's feed of them.
+import { html } from "../html.js";
+import { events, servers } from "../store.js";
+import { clockSeconds } from "../time.js";
+import { titled } from "../tools.js";
+import { useRef, useState } from "../vendor/hooks.mjs";
+import { classOf } from "./class.js";
+import { Icon } from "./icon.js";
+import { Said } from "./text.js";
+import { wish } from "./card.js";
+
+const bytes = (size) => (size >= 1e9 ? `${(size / 1e9).toFixed(1)} GB` : `${Math.round(size / 1e6)} MB`);
+const count = (number) => (number >= 1e6 ? `${(number / 1e6).toFixed(2)} M` : number >= 1e3 ? `${Math.round(number / 1e3)}k` : String(number));
+const by = (data) => data.decidedBy?.name || "the Hub";
+
+/** kind → `(data) => [icon, look, bold, rest]`. Numbers and names of others are text. */
+const KINDS = {
+  "approval.requested": (data) => [`class-${classOf(data.commandClass).look}`, data.commandClass.includes("red") ? "bad" : "warn", `${titled(data.agentId)} asks`, wish(data).slice(0, 160)],
+  "approval.approved": (data) => ["check", "ok", `${by(data)} approved`, wish(data).slice(0, 160)],
+  "approval.denied": (data) => ["x", "bad", `${by(data)} denied`, wish(data).slice(0, 160)],
+  "approval.expired": (data) => ["clock", "warn", "A request expired", wish(data).slice(0, 160)],
+  "approval.outcome": (data) => [data.outcome === "executed" ? "check" : "x", data.outcome === "executed" ? "ok" : "bad", `An approved command ${{ executed: "ran", failed: "failed", abandoned: "was not run" }[data.outcome] ?? data.outcome}`, data.toolName],
+  "command.queued": (data) => ["terminal", "", `${data.type} queued`, `by ${data.issuedBy?.name || "the Hub"}`],
+  "command.sent": (data) => ["send", "", `${data.type} sent`, ""],
+  "command.acknowledged": (data) => ["check", "", `${data.type} acknowledged`, ""],
+  "command.succeeded": (data) => ["check", "ok", `${data.type} done`, ""],
+  "command.failed": (data) => ["x", "bad", `${data.type} failed`, (data.output ?? "").slice(0, 120)],
+  "command.rejected": (data) => ["x", "bad", `${data.type} rejected`, (data.output ?? "").slice(0, 120)],
+  "command.timedOut": (data) => ["clock", "bad", `${data.type} timed out`, ""],
+  "command.expired": (data) => ["clock", "warn", `${data.type} expired`, "nobody took it"],
+  "command.cancelled": (data) => ["undo", "", `${data.type} withdrawn`, ""],
+  "agent.deployed": (data) => ["agents", "", `${data.name} deployed`, ""],
+  "agent.updated": (data) => ["agents", "", `${data.name} changed`, `level ${data.autonomyLevel}`],
+  "agent.externalCommsChanged": (data) => ["agents", "", `${data.name}'s gates changed`, ""],
+  "agent.removed": (data) => ["agents", "", `${data.name} removed`, ""],
+  "config.offered": (data) => ["settings", "", `Configuration ${data.configVersion} offered`, ""],
+  "config.applied": (data) => ["settings", "ok", `Configuration ${data.configVersion} applied`, ""],
+  "config.failed": (data) => ["settings", "bad", `Configuration ${data.configVersion} failed`, (data.error ?? "").slice(0, 120)],
+  "server.registered": () => ["key", "ok", "Server registered", ""],
+  "server.connected": () => ["refresh", "ok", "Connected", ""],
+  "server.disconnected": () => ["ring", "bad", "Disconnected", "what is promised waits for it"],
+  "server.keyRevoked": () => ["key", "bad", "Key revoked", "its socket is closed"],
+  "usage.reported": (data) => ["chart", "", "Usage reported", `${count(data.tokens ?? 0)} tokens, € ${((data.costCents ?? 0) / 100).toFixed(2)}`],
+  "backup.reported": (data) => ["archive", data.status === "failed" ? "bad" : "ok", `Backup ${data.status === "success" ? "finished" : data.status}`, data.sizeBytes ? bytes(data.sizeBytes) : (data.detail ?? "")],
+  "activity.recorded": (data) => ["agents", "", titled(data.agentId ?? "agent"), (data.summary ?? "").slice(0, 160)],
+  "image.reported": (data) => ["download", "", "New image", data.image ?? ""],
+};
+export const sentence = (event) => KINDS[event.kind]?.(event.data ?? {}) ?? ["info", "", event.kind, ""];
+
+export function FleetEvents() {
+  const [paused, setPaused] = useState(false);
+  const frozen = useRef([]);
+  if (!paused) frozen.current = events.value;
+  const missed = paused ? events.value.findIndex((one) => one.key === frozen.current[0]?.key) : 0;
+  const domains = new Map(servers.all().map((one) => [one.orderId, one]));
+  return html`<aside aria-label="Events"><section class="section"><header><h2>Events</h2><button class="btn btn-s push" type="button" aria-pressed=${paused} onClick=${() => setPaused(!paused)}><${Icon} name=${paused ? "play" : "pause"} />${paused ? (missed > 0 ? `${missed} new, follow` : "Follow") : "Pause"}</button></header>
+    ${frozen.current.length ? html`<ul class="feed">${frozen.current.slice(0, 25).map((event) => {
+      const [icon, look, bold, rest] = sentence(event);
+      const server = domains.get(event.data?.orderId);
+      return html`<li key=${event.key} class="new"><${Icon} name=${icon} cls=${look} /><div>${server && html`<a class="quiet" href=${`/admin/tenants/${server.id}`}><${Said} text=${server.domain} fold=${60} /></a> `}<b><${Said} text=${bold} fold=${80} /></b> <${Said} text=${rest} fold=${120} /><br /><time datetime=${event.at}>${clockSeconds(Date.parse(event.at))}</time></div></li>`;
+    })}</ul>` : html`<p class="hint none">What happens from now on stands here.</p>`}</section></aside>`;
+}
