@@ -14,9 +14,8 @@ import structlog
 import trio
 
 from actors.root import plant, tenant_of
-from actors.runtime.ports import SystemClock, SystemIds, SystemRandomness
+from actors.runtime.ports import Clock, SystemClock, SystemIds, SystemRandomness
 from actors.runtime.system import ActorSystem
-from actors.tenant.messages import Wake
 from controlplane.api.guards import origin_allowed
 from controlplane.api.guards_people import session_cookie
 from controlplane.api.hub import Hub
@@ -34,6 +33,7 @@ from controlplane.door.process import raise_file_limit, tune_gc
 from controlplane.door.sockets.frames import text_frame
 from controlplane.door.tenant_socket import TenantSocket
 from controlplane.opening import build_accounts, build_sessions, open_database
+from controlplane.services import waking
 from controlplane.services.console_feed import Feed
 from controlplane.services.console_presence import PresenceFeed
 from controlplane.services.event_retention import forget_old_events
@@ -108,11 +108,11 @@ async def open_hub(
         )
         _measure(hub, database)
         # Whatever falls due must find its tenant awake, however long the Hub was away.
-        for order_id in await tenant_book.tenants_with_something_due():
-            tenant_of(system, OrderId(order_id)).tell(Wake())
+        await waking.wake(system, tenant_book.tenants_with_something_due)
         tenant_socket = TenantSocket(servers, partial(tenant_of, system), clock)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(tenant_socket.run)
+            nursery.start_soon(waking.sweep, system, partial(_overdue, tenant_book, clock))
             yield hub, tenant_socket, await _start_consoles(nursery, hub, database, settings)
             nursery.cancel_scope.cancel()
 
@@ -201,6 +201,10 @@ async def _prepare_schema(settings: Settings, database: Database) -> None:
             log.info("schema.migrated", step=step)
     elif behind := await migrate.pending(database):
         raise SchemaBehind(f"the database's schema is behind by {len(behind)} steps; run `hub migrate` first")
+
+
+async def _overdue(book: PostgresTenantBook, clock: Clock) -> list[OrderId]:
+    return await book.tenants_overdue(at=clock.now())
 
 
 async def _database_ready(database: Database) -> str | None:

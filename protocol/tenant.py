@@ -28,6 +28,8 @@ MessageId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0
 Short = Annotated[str, Meta(max_length=200)]
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Long = Annotated[str, Meta(max_length=200_000)]
+#: JSON kept as it came, when none came. (msgspec takes nothing but null for `Raw | None`.)
+NOTHING: Final = msgspec.Raw(b"null")
 #: A moment with its UTC offset.
 Moment = Annotated[datetime, Meta(tz=True)]
 Seq = Annotated[int, Meta(ge=0, le=2**62)]
@@ -225,7 +227,7 @@ class Activity(Message, tag="activity"):
     kind: Name
     summary: Annotated[str, Meta(max_length=10_000)]
     at: Moment | None = None
-    data: msgspec.Raw | None = None
+    data: msgspec.Raw = NOTHING
 
 
 class ImageUpdate(Message, tag="imageUpdate"):
@@ -240,7 +242,7 @@ class Reply(Frame, tag="reply"):
 
     query_id: str
     ok: bool
-    data: msgspec.Raw | None = None
+    data: msgspec.Raw = NOTHING
     error: str | None = None
 
 

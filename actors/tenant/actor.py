@@ -139,8 +139,8 @@ class TenantActor(Actor):
             case PresenceDue(epoch):
                 self._watch_presence(epoch)
                 return None
-            case Wake():
-                return None
+            case Wake(overdue):
+                return self._expire() if overdue else None
         raise TypeError(f"a tenant has no answer to {type(message).__name__}")
 
     # --- the wrapper's session ---------------------------------------------------------------------------

@@ -139,4 +139,10 @@ class PresenceDue:
 
 @dataclass(frozen=True, slots=True)
 class Wake:
-    """Nothing but a reason to be awake: something of this tenant falls due."""
+    """A reason to be awake: something of this tenant falls due.
+
+    Args:
+        overdue: its time is over already, so an alarm was missed.
+    """
+
+    overdue: bool = False

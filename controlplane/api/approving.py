@@ -12,7 +12,8 @@ from controlplane.api.call import Call
 from controlplane.api.callers import Person
 from controlplane.api.paging import Listing, Page
 from controlplane.store.keys import key_of
-from protocol.ids import ApprovalId, OrderId
+from protocol.faults import ValidationError
+from protocol.ids import ApprovalId, OrderId, parse_id
 from protocol.objects import CommandApproval
 from protocol.words import ApprovalAction, ApprovalStatus
 
@@ -36,7 +37,16 @@ class Decision(msgspec.Struct, rename="camel"):
 
 
 async def pending(call: Call[Person], query: ApprovalQuery) -> Listing[CommandApproval]:
-    """A page of the approvals the caller may see."""
+    """A page of the approvals the caller may see.
+
+    Raises:
+        ValidationError: `orderId` is not the id of an order.
+    """
+    if query.order_id is not None:
+        try:
+            parse_id("ord", query.order_id)
+        except ValueError:
+            raise ValidationError.of("orderId", "must be an order's id, as ord_…") from None
     found, total = await call.hub.approvals.page(
         scope=call.caller.scope,
         status=query.status,

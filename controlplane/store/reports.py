@@ -15,7 +15,7 @@ from protocol.console import ActivityTold, BackupTold, ImageTold, UsageTold
 from protocol.faults import FieldProblem, ValidationError
 from protocol.ids import OrderId, format_id
 from protocol.objects import UsageBucket
-from protocol.tenant import Activity, BackupStatus, ImageUpdate
+from protocol.tenant import NOTHING, Activity, BackupStatus, ImageUpdate
 
 #: How far ahead of the Hub's clock a usage hour may lie.
 CLOCK_AHEAD = timedelta(hours=1)
@@ -147,7 +147,7 @@ def write_activity(connection: Connection, order_id: UUID, activity: Activity, *
             "kind": activity.kind,
             "summary": activity.summary,
             "at": activity.at or at,
-            "data": None if activity.data is None else bytes(activity.data).decode(),
+            "data": None if activity.data == NOTHING else bytes(activity.data).decode(),
         },
     )
     told = ActivityTold(

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import outcome
 import structlog
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 
 from actors.people import Author, Scope
 from actors.ports import (
@@ -34,7 +34,7 @@ from controlplane.store.database import Database
 from controlplane.store.group import GroupWriter
 from controlplane.store.inbox import Inbox
 from protocol.faults import Conflict, Overloaded, Unauthorized, ValidationError
-from protocol.ids import ServerId, format_id
+from protocol.ids import OrderId, ServerId, format_id
 from protocol.objects import RemoteCommand
 from protocol.tenant import Hello
 from protocol.words import ApprovalAction
@@ -60,6 +60,10 @@ _NEXT_DUE = text("""
 _DUE = text("""
     SELECT DISTINCT order_id FROM command_approvals WHERE status = 'PENDING'
     UNION SELECT DISTINCT order_id FROM remote_commands WHERE status IN ('QUEUED', 'SENT')""")
+
+_OVERDUE = text("""
+    SELECT DISTINCT order_id FROM command_approvals WHERE status = 'PENDING' AND expires_at <= :at
+    UNION SELECT DISTINCT order_id FROM remote_commands WHERE status IN ('QUEUED', 'SENT') AND expires_at <= :at""")
 
 _ATTACH = text("""
     UPDATE server_connections SET epoch = epoch + 1, session_id = :session_id, carrier = 'socket', connected_at = :at,
@@ -113,10 +117,13 @@ class PostgresTenantBook:
             database, Inbox(ids).take, key=lambda one: (one.order_id, one.message.id)
         )
 
-    async def tenants_with_something_due(self) -> list[str]:
+    async def tenants_with_something_due(self) -> list[OrderId]:
         """The orders whose tenants must be awake for a pending approval or an undelivered command."""
-        found = await self._database.read(lambda connection: list(connection.execute(_DUE).scalars()))
-        return [format_id("ord", order_id) for order_id in found]
+        return await self._database.read(_orders, _DUE, {})
+
+    async def tenants_overdue(self, *, at: datetime) -> list[OrderId]:
+        """The orders with something whose time was over at this moment: nobody was awake for it."""
+        return await self._database.read(_orders, _OVERDUE, {"at": at})
 
     async def load(self, order_id: UUID) -> TenantState:
         return await self._database.read(_load, order_id)
@@ -255,6 +262,10 @@ def _judged(incoming: Incoming, result: outcome.Outcome[Taken]) -> outcome.Outco
     )
     reason = "a value of this message is not one that can be stored"
     return outcome.Value(Taken(incoming.message.id, code=ValidationError.code, reason=reason))
+
+
+def _orders(connection: Connection, statement: TextClause, values: dict[str, object]) -> list[OrderId]:
+    return [OrderId(format_id("ord", order_id)) for order_id in connection.execute(statement, values).scalars()]
 
 
 def _load(connection: Connection, order_id: UUID) -> TenantState:

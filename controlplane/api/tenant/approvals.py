@@ -10,11 +10,12 @@ from msgspec import UNSET, Meta, UnsetType
 
 from actors.people import Scope
 from actors.tenant.messages import TakeMessage
+from actors.tenant.requests import arguments_of
 from controlplane.api.call import Call
 from controlplane.api.guards_tenant import Tenant, TenantCaller
 from controlplane.api.router import Router
 from protocol.canonical import NotCanonical, args_hash
-from protocol.faults import InternalError, NotFound, ValidationError
+from protocol.faults import FAULTS, Conflict, NotFound, ValidationError
 from protocol.ids import ApprovalId
 from protocol.objects import CommandApproval
 from protocol.tenant import ApprovalRequest, MessageId, Name
@@ -61,7 +62,7 @@ class Answer(msgspec.Struct, rename="camel"):
     settled_at: datetime | None
 
 
-@routes.post("/approval-request", status=201)
+@routes.post("/approval-request", status=201, raises=(Conflict,))
 async def request(call: Call[TenantCaller], body: Request) -> CommandApproval:
     """Ask for a person's decision on a command."""
     request_id = str(call.hub.ids.uuid7()) if isinstance(body.id, UnsetType) else body.id
@@ -77,8 +78,9 @@ async def request(call: Call[TenantCaller], body: Request) -> CommandApproval:
         expires_in_seconds=body.expires_in_seconds,
     )
     taken = await call.hub.tenant(call.caller.order_id).ask(TakeMessage(message))
-    if taken.approval is None:
-        raise InternalError("the approval was not stored")
+    if taken.code is not None:
+        raise FAULTS[taken.code](taken.reason)
+    assert taken.approval is not None  # what was not refused has been asked
     if taken.repeated:
         call.response.status = 200
     return taken.approval
@@ -88,8 +90,8 @@ def _hash_of(body: Request) -> str:
     if not isinstance(body.args_hash, UnsetType):
         return body.args_hash
     try:
-        return args_hash(body.tool_name, msgspec.json.decode(body.tool_args))
-    except (NotCanonical, msgspec.MsgspecError) as error:
+        return args_hash(body.tool_name, arguments_of(body.tool_args))
+    except NotCanonical as error:
         raise ValidationError.of("toolArgs", f"has no canonical form: {error}") from error
 
 

@@ -11,7 +11,8 @@ from actors.tenant.messages import TakeMessage
 from controlplane.api.call import Call
 from controlplane.api.guards_tenant import Tenant, TenantCaller
 from controlplane.api.router import Router
-from protocol.faults import FAULTS, NotFound
+from controlplane.store.reports import check_usage
+from protocol.faults import FAULTS, Conflict, NotFound, ValidationError
 from protocol.ids import CommandId
 from protocol.objects import UsageBucket
 from protocol.tenant import BackupStatus, CommandResult, Long, MessageId, Moment, TenantMessage, Usage
@@ -55,13 +56,16 @@ class Receipt(msgspec.Struct, rename="camel"):
     accepted: bool
 
 
-@routes.post("/usage")
+@routes.post("/usage", raises=(Conflict,))
 async def usage(call: Call[TenantCaller], body: UsageReport) -> Receipt:
     """Report token usage buckets."""
+    problems = check_usage(body.buckets, at=call.hub.clock.now())
+    if problems:
+        raise ValidationError(details=problems)
     return await _take(call, Usage(id=_id(call, body.id), buckets=body.buckets))
 
 
-@routes.post("/backup-status")
+@routes.post("/backup-status", raises=(Conflict,))
 async def backup_status(call: Call[TenantCaller], body: BackupReport) -> Receipt:
     """Report how a backup went."""
     return await _take(
@@ -77,7 +81,7 @@ async def backup_status(call: Call[TenantCaller], body: BackupReport) -> Receipt
     )
 
 
-@routes.post("/commands/{command_id}/result", raises=(NotFound,))
+@routes.post("/commands/{command_id}/result", raises=(NotFound, Conflict))
 async def result(call: Call[TenantCaller], command_id: CommandId, body: Result) -> Receipt:
     """Report what became of a command."""
     return await _take(
