@@ -43,6 +43,7 @@ class Client:
         self._http = http
         self._say = say
         self._session = session
+        self._slowed = False
 
     @staticmethod
     def connections(address: str) -> httpx.AsyncClient:
@@ -91,8 +92,10 @@ class Client:
             if answer.status_code not in (429, 503):
                 return answer
             wait_seconds = _wait_seconds(answer)
-            if wait_seconds >= _NOTABLE_WAIT_SECONDS:
-                self._say(f"the Hub asks to wait {wait_seconds:.0f} s (HTTP {answer.status_code})")
+            if not self._slowed or wait_seconds >= _NOTABLE_WAIT_SECONDS:
+                reason = "limits requests" if answer.status_code == 429 else "is not ready"
+                self._say(f"the Hub {reason}: trying again after {wait_seconds:.0f} s, and so on")
+            self._slowed = True
             await trio.sleep(wait_seconds)
 
     def _read(self, answer: httpx.Response, kind: type[T]) -> T:
