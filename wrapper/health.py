@@ -50,10 +50,12 @@ async def serve_health(
 
 async def _answer(stream: trio.SocketStream, status: Status) -> None:
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=16 * 1024)
+    without_body = False
     try:
         request = await _request(connection, stream)
         if request is None:
             return
+        without_body = request.method == b"HEAD"
         code, content = _route(request, status)
     except h11.RemoteProtocolError as error:
         code, content = error.error_status_hint, {"error": "not HTTP/1.1"}
@@ -71,7 +73,7 @@ async def _answer(stream: trio.SocketStream, status: Status) -> None:
         return
     head = connection.send(h11.Response(status_code=code, headers=headers))
     assert head is not None
-    data = connection.send(h11.Data(data=body)) or b""
+    data = b"" if without_body else connection.send(h11.Data(data=body)) or b""
     await stream.send_all(head + data)
 
 

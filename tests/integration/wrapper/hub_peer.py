@@ -242,7 +242,8 @@ class HubPeer:
             if self.push:
                 for seq in range(resumed + 1, len(self.promises) + 1):
                     await self.say(self.promises[seq])
-            async for data in socket:
+            while True:
+                data = await socket.recv()
                 await self._stalled.wait()
                 await self._hear(json.loads(data))
         except ConnectionClosed:
