@@ -83,6 +83,7 @@ class Conversation:
         self._replies: deque[Reply] = deque()
         self._answering = 0
         self._set_aside: deque[tuple[float, str]] = deque()
+        self._refused = trio.Event()
         self._given_seconds: float | None = None
         self._heard_at = trio.current_time()
         self.welcome: Welcome | None = None
@@ -171,6 +172,8 @@ class Conversation:
                 await self._end(Ending(code=CloseCode.BROKE_PROTOCOL, reason=str(error)))
             due = trio.current_time() + RETRY_SECONDS * self._parts.randomness.uniform(0.5, 1.5)
             self._set_aside.extend((due, message_id) for message_id in heard.refused_for_now)
+            if heard.refused_for_now:
+                self._refused.set()
             for query in heard.queries:
                 self._ask(query, nursery)
             if heard.drain is not None:
@@ -238,11 +241,13 @@ class Conversation:
 
     async def _retry(self) -> None:
         while True:
-            now = trio.current_time()
-            while self._set_aside and self._set_aside[0][0] <= now:
-                self._parts.session.retry(self._set_aside.popleft()[1])
-                self.wake()
-            await trio.sleep(RETRY_SECONDS / 4)
+            self._refused = trio.Event()
+            if not self._set_aside:
+                await self._refused.wait()
+            due, message_id = self._set_aside.popleft()
+            await trio.sleep_until(due)
+            self._parts.session.retry(message_id)
+            self.wake()
 
     # --- life and end ------------------------------------------------------------------------------------
 
@@ -304,10 +309,11 @@ class Conversation:
                 await self._socket.aclose(ours)
         with trio.CancelScope(shield=True):
             await trio.aclose_forcefully(self._socket.stream)
-            # The library's reader, which it waits for, pauses while more is queued than was read: take it all.
-            with contextlib.suppress(ConnectionClosed):
-                while True:
-                    await self._socket.recv(decode=False)
+        # The library's reader, which it waits for, pauses while more is queued than was read: take it all. Where all
+        # is cancelled, that reader is too, and nothing more will come.
+        with contextlib.suppress(ConnectionClosed), trio.move_on_after(CLOSE_SECONDS):
+            while True:
+                await self._socket.recv(decode=False)
 
 
 def _ending_of(closed: ConnectionClosed) -> Ending:

@@ -241,6 +241,7 @@ async def test_a_request_without_a_decision_fails_closed_at_its_expiry_and_grace
 async def test_an_approval_nobody_takes_up_is_abandoned_after_an_hour(
     hub: HubPeer, clock: MockClock, opened: OpenVolatile
 ):
+    hub.heartbeat_seconds = 600
     async with opened() as wrapper:
         await hub.connected()
         row = await wrapper.gate.submit(ToolCall("it-admin", "shell", {}, "and then the agent was gone"))

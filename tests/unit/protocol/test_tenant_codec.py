@@ -123,6 +123,12 @@ def test_a_command_keeps_its_payload_raw():
     assert msgspec.json.decode(encode(command)) == frame
 
 
+@pytest.mark.parametrize("value", [{"a": [1]}, [1], "text", 7, None])
+def test_a_reply_carries_any_json(value: Any):
+    reply = from_tenant.decode(data({"type": "reply", "queryId": "q1", "ok": True, "data": value}))
+    assert msgspec.json.decode(reply.data) == value
+
+
 def test_every_frame_has_a_type_of_its_own():
     for union in (FromTenant, ToTenant):
         names = [frame_type(frame) for frame in union.__args__]
