@@ -168,7 +168,7 @@ class ActivityTold(Spoken):
     kind: str
     summary: str
     at: datetime
-    data: msgspec.Raw | None
+    data: msgspec.Raw
 
 
 class ImageTold(Spoken):

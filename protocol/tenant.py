@@ -227,7 +227,7 @@ class Activity(Message, tag="activity"):
     kind: Name
     summary: Annotated[str, Meta(max_length=10_000)]
     at: Moment | None = None
-    data: msgspec.Raw = NOTHING
+    data: msgspec.Raw = msgspec.field(default_factory=lambda: NOTHING)  # a schema cannot tell a Raw default
 
 
 class ImageUpdate(Message, tag="imageUpdate"):
@@ -242,7 +242,7 @@ class Reply(Frame, tag="reply"):
 
     query_id: str
     ok: bool
-    data: msgspec.Raw = NOTHING
+    data: msgspec.Raw = msgspec.field(default_factory=lambda: NOTHING)  # a schema cannot tell a Raw default
     error: str | None = None
 
 

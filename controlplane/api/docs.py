@@ -1,4 +1,4 @@
-"""The OpenAPI document and the page that shows it; nothing on it is loaded from elsewhere."""
+"""The OpenAPI and AsyncAPI documents and the page that shows it; nothing on it is loaded from elsewhere."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ _ASSETS: Final = {
 }
 
 
-def docs_router(openapi: bytes) -> Router:
+def docs_router(openapi: bytes, asyncapi: bytes) -> Router:
     """The routes of the documentation.
 
     Args:
-        openapi: the document as JSON.
+        openapi: the document of the HTTP API as JSON.
+        asyncapi: that of the sockets.
     """
     routes = Router("/api", guard=Public(), tag="Documentation", rate=Rate.NONE, forgive_unknown=True)
     folder = files("controlplane.api.docs_page")
@@ -33,12 +34,17 @@ def docs_router(openapi: bytes) -> Router:
     assets = {name: (folder / name).read_bytes() for name in _ASSETS}
 
     @routes.get("/openapi.json", envelope=False, hidden=True, quiet=True)
-    async def openapi_document(call: Call[Anyone]) -> Raw:  # noqa: ARG001
+    async def openapi_document(call: Call[Anyone]) -> Raw:
         """This API as an OpenAPI 3.1 document."""
         return Raw(body=openapi, headers={"Cache-Control": "no-cache"})
 
+    @routes.get("/asyncapi.json", envelope=False, hidden=True, quiet=True)
+    async def asyncapi_document(call: Call[Anyone]) -> Raw:
+        """The sockets as an AsyncAPI 3 document."""
+        return Raw(body=asyncapi, headers={"Cache-Control": "no-cache"})
+
     @routes.get("/docs", envelope=False, hidden=True, quiet=True)
-    async def docs_page(call: Call[Anyone]) -> Raw:  # noqa: ARG001
+    async def docs_page(call: Call[Anyone]) -> Raw:
         """The documentation page."""
         headers = {"Content-Security-Policy": _PAGE_POLICY, "Cache-Control": "no-cache"}
         return Raw(body=page, content_type="text/html; charset=utf-8", headers=headers)
@@ -50,6 +56,6 @@ def docs_router(openapi: bytes) -> Router:
 
 def _serve(routes: Router, name: str, body: bytes, content_type: str) -> None:
     @routes.get(f"/docs/{name}", envelope=False, hidden=True, quiet=True)
-    async def docs_asset(call: Call[Anyone]) -> Raw:  # noqa: ARG001
+    async def docs_asset(call: Call[Anyone]) -> Raw:
         """A part of the documentation page."""
         return Raw(body=body, content_type=content_type, headers={"Cache-Control": "no-cache"})

@@ -13,6 +13,7 @@ from quart_trio import QuartTrio
 from quart_trio.asgi import TrioASGIHTTPConnection
 from werkzeug.exceptions import HTTPException
 
+from controlplane.api import asyncapi
 from controlplane.api.answer import Answer, Standing
 from controlplane.api.body import BodyReader
 from controlplane.api.call import Call, Outgoing
@@ -206,7 +207,10 @@ class HubApp(QuartTrio):
         declared = [endpoint for router in routers for endpoint in router.endpoints]
         #: The OpenAPI document.
         self.openapi = document(declared, public_url=hub.public_url)
-        self.endpoints: tuple[Endpoint, ...] = (*declared, *docs_router(encode(self.openapi)).endpoints)
+        self.endpoints: tuple[Endpoint, ...] = (
+            *declared,
+            *docs_router(encode(self.openapi), encode(asyncapi.document(public_url=hub.public_url))).endpoints,
+        )
         self.table = Table(self.endpoints)
         self.standing = Standing(secure=hub.secure)
         self.register_error_handler(HTTPException, _refuse_page)
