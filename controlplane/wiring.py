@@ -150,48 +150,68 @@ async def serve(settings: Settings, folder: StateFolder, *, on_ready: Callable[[
         SchemaBehind: a DATABASE_URL whose schema must be migrated first.
     """
     raise_file_limit()
+    shutdown, serving = trio.Event(), trio.Event()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(_heed_signals, shutdown, serving, nursery.cancel_scope)
+        await _run(settings, folder, shutdown, serving, on_ready)
+        nursery.cancel_scope.cancel()
+
+
+async def _run(
+    settings: Settings,
+    folder: StateFolder,
+    shutdown: trio.Event,
+    serving: trio.Event,
+    on_ready: Callable[[str, str | None], None],
+) -> None:
+    """Open everything, say so, and close it again once `shutdown` is set."""
     async with open_database(settings, folder) as database:
         await _prepare_schema(settings, database)
         async with open_hub(settings, folder, database) as (hub, tenant_socket, consoles):
             setup_token = await hub.accounts.ensure_setup_token()
-            shutdown = trio.Event()
 
             async def drain() -> None:
                 hub.draining = True
 
-            async with trio.open_nursery() as watching:
-                watching.start_soon(_set_on_signal, shutdown, watching.cancel_scope)
-                async with trio.open_nursery() as serving:
-                    door: Door = await serving.start(
-                        partial(
-                            front.serve,
-                            bind=settings.bind,
-                            app=cast(App, build_app(routers(), hub)),
-                            routes={
-                                SOCKET_PATH: tenant_socket,
-                                ADMIN_SOCKET_PATH: consoles.route(UserType.STAFF),
-                                CUSTOMER_SOCKET_PATH: consoles.route(UserType.CUSTOMER),
-                            },
-                            shutdown=shutdown,
-                            on_drain=drain,
-                            options=DoorOptions(drain_seconds=max(1.0, settings.shutdown_seconds - 5)),
-                        )
+            async with trio.open_nursery() as nursery:
+                door: Door = await nursery.start(
+                    partial(
+                        front.serve,
+                        bind=settings.bind,
+                        app=cast(App, build_app(routers(), hub)),
+                        routes={
+                            SOCKET_PATH: tenant_socket,
+                            ADMIN_SOCKET_PATH: consoles.route(UserType.STAFF),
+                            CUSTOMER_SOCKET_PATH: consoles.route(UserType.CUSTOMER),
+                        },
+                        shutdown=shutdown,
+                        on_drain=drain,
+                        options=DoorOptions(drain_seconds=max(1.0, settings.shutdown_seconds - 5)),
                     )
-                    hub.metrics.read("sockets", partial(_socket_numbers, door))
-                    hub.metrics.read("tenant_frames", partial(_frame_numbers, tenant_socket))
-                    tune_gc()
-                    on_ready(f"http://{settings.bind.rpartition(':')[0]}:{door.port}", setup_token)
-                watching.cancel_scope.cancel()
+                )
+                hub.metrics.read("sockets", partial(_socket_numbers, door))
+                hub.metrics.read("tenant_frames", partial(_frame_numbers, tenant_socket))
+                tune_gc()
+                serving.set()
+                on_ready(f"http://{settings.bind.rpartition(':')[0]}:{door.port}", setup_token)
 
 
-async def _set_on_signal(shutdown: trio.Event, scope: trio.CancelScope) -> None:
+async def _heed_signals(
+    shutdown: trio.Event,
+    serving: trio.Event,
+    scope: trio.CancelScope,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """The first signal ends the Hub in order, a second one, or one during the start, at once."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
         async for number in signals:
-            if shutdown.is_set():
-                log.warning("hub.stopped_at_once", signal=signal.Signals(number).name)
+            name = signal.Signals(number).name
+            if shutdown.is_set() or not serving.is_set():
+                log.warning("hub.stopped_at_once", signal=name)
                 scope.cancel()
                 return
-            log.info("hub.stopping", signal=signal.Signals(number).name)
+            log.info("hub.stopping", signal=name)
             shutdown.set()
 
 
