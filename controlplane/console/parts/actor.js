@@ -2,20 +2,20 @@
 import { get } from "../api.js";
 import { html } from "../html.js";
 import { connected } from "../socket.js";
-import { age, clockSeconds, span } from "../time.js";
+import { age, clockSeconds, span, when } from "../time.js";
 import { useEffect, useState } from "../vendor/hooks.mjs";
 import { Icon } from "./icon.js";
 import { Said } from "./text.js";
 import { toast } from "./toast.js";
 
 const worded = (name) => name.replace(/([A-Z])/g, " $1").replaceAll("_", " ").toLowerCase().replace(/^./u, (first) => first.toUpperCase());
-const told = (value) => (value === null || value === undefined ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value));
+const told = (value) => (value === null || value === undefined ? "–" : typeof value === "object" ? JSON.stringify(value) : /^\d{4}-\d\d-\d\dT/.test(value) ? when(value) : String(value));
 
 function sentence(view, server) {
   if (view.state === "asleep") return html`<b>Asleep</b>: nothing is live and nothing is due. The next message wakes it.`;
   if (view.state === "restarting" || view.state === "crashed") return html`<b>${worded(view.state)}</b>: it failed and is being rebuilt from its book; its mailbox is kept.`;
   const waits = view.waiting + view.waitingControl;
-  return html`<b>${worded(view.state)}</b>${server.presence !== "offline" ? ", because it holds a socket" : view.pendingTimers ? ", because something is due" : ""}${waits ? `; ${waits} ${waits === 1 ? "message waits" : "messages wait"}` : "; nothing waits in its mailbox"}.`;
+  return html`<b>${worded(view.state)}</b>${server.presence !== "offline" ? ": it holds a socket" : view.pendingTimers ? ": something is due" : ": no socket"}${waits ? `; ${waits} ${waits === 1 ? "message waits" : "messages wait"}` : "; nothing waits in its mailbox"}.`;
 }
 
 export function ActorPanel({ server }) {

@@ -35,11 +35,11 @@ export function Arguments({ approval, look }) {
   const rows = toolArgs && typeof toolArgs === "object" && !Array.isArray(toolArgs) ? Object.entries(toolArgs) : [["arguments", toolArgs]];
   const shown = rows.slice(0, MOST_ROWS).map(([name, value]) => ({ name, value, found: danger(toolName, name, value) }));
   const exact = JSON.stringify({ args: ordered(toolArgs), tool: toolName }, null, 2);
-  return html`<section class="args" aria-label="What it will run">
+  return html`<div class="args" role="group" aria-label="What it will run">
       <header><span>Tool <b class="mono"><${Said} text=${toolName} fold=${120} /></b></span><span>${applicationOf(toolName)}</span></header>
       ${rows.length ? html`<dl>${shown.map((row, index) => html`<${Argument} key=${row.name} ...${row} quiet=${index > 0 && shown[index - 1].found?.why === row.found?.why} icon=${`class-${look}`} />`)}
         ${rows.length > MOST_ROWS && html`<div><dt>…</dt><dd>${rows.length - MOST_ROWS} more, shown below</dd></div>`}</dl>` : html`<p class="none">No arguments.</p>`}
-    </section>
+    </div>
     <details class="more">
       <summary><${Icon} name="next" />Show exactly what runs</summary>
       <pre class="code" tabindex="0" aria-label="The command as JSON"><${Said} text=${exact} fold=${2000} /></pre>

@@ -27,6 +27,9 @@ export function wish({ humanReadable, impact }) {
   return impact && humanReadable.trimEnd().endsWith(`(${impact})`) ? humanReadable.trimEnd().slice(0, -impact.length - 2).trimEnd() : humanReadable;
 }
 
+/** The wish without “IT Admin wants to”, for where the agent is named already. */
+export const deedOf = (approval) => wish(approval).replace(/^.{1,60}? wants to /su, "");
+
 function Left({ approval }) {
   const end = Date.parse(approval.expiresAt);
   if (!connected()) return html`<p class="left"><b>Until ${clock(end)}</b><small>no live countdown</small></p>`;

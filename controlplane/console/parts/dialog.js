@@ -1,10 +1,10 @@
 // A dialog: the browser's own, modal; Escape closes it and the focus goes back.
 import { html } from "../html.js";
-import { useEffect, useRef } from "../vendor/hooks.mjs";
+import { useLayoutEffect, useRef } from "../vendor/hooks.mjs";
 
 export function Dialog({ label, cls = "", onClose, children }) {
   const self = useRef(null);
-  useEffect(() => {
+  useLayoutEffect(() => { // before anything else is typed
     const dialog = self.current, before = document.activeElement;
     dialog.showModal();
     return () => { if (dialog.open) dialog.close(); if (before?.isConnected) before.focus(); };

@@ -7,7 +7,7 @@ import { useRef, useState } from "../vendor/hooks.mjs";
 import { classOf } from "./class.js";
 import { Icon } from "./icon.js";
 import { Said } from "./text.js";
-import { wish } from "./card.js";
+import { deedOf } from "./card.js";
 
 const bytes = (size) => (size >= 1e9 ? `${(size / 1e9).toFixed(1)} GB` : `${Math.round(size / 1e6)} MB`);
 const count = (number) => (number >= 1e6 ? `${(number / 1e6).toFixed(2)} M` : number >= 1e3 ? `${Math.round(number / 1e3)}k` : String(number));
@@ -15,10 +15,10 @@ const by = (data) => data.decidedBy?.name || "the Hub";
 
 /** kind → `(data) => [icon, look, bold, rest]`. Numbers and names of others are text. */
 const KINDS = {
-  "approval.requested": (data) => [`class-${classOf(data.commandClass).look}`, data.commandClass.includes("red") ? "bad" : "warn", `${titled(data.agentId)} asks`, wish(data).slice(0, 160)],
-  "approval.approved": (data) => ["check", "ok", `${by(data)} approved`, wish(data).slice(0, 160)],
-  "approval.denied": (data) => ["x", "bad", `${by(data)} denied`, wish(data).slice(0, 160)],
-  "approval.expired": (data) => ["clock", "warn", "A request expired", wish(data).slice(0, 160)],
+  "approval.requested": (data) => [`class-${classOf(data.commandClass).look}`, data.commandClass.includes("red") ? "bad" : "warn", `${titled(data.agentId)} asks to`, deedOf(data).slice(0, 160)],
+  "approval.approved": (data) => ["check", "ok", `${by(data)} approved`, deedOf(data).slice(0, 160)],
+  "approval.denied": (data) => ["x", "bad", `${by(data)} denied`, deedOf(data).slice(0, 160)],
+  "approval.expired": (data) => ["clock", "warn", "A request expired", deedOf(data).slice(0, 160)],
   "approval.outcome": (data) => [data.outcome === "executed" ? "check" : "x", data.outcome === "executed" ? "ok" : "bad", `An approved command ${{ executed: "ran", failed: "failed", abandoned: "was not run" }[data.outcome] ?? data.outcome}`, data.toolName],
   "command.queued": (data) => ["terminal", "", `${data.type} queued`, `by ${data.issuedBy?.name || "the Hub"}`],
   "command.sent": (data) => ["send", "", `${data.type} sent`, ""],

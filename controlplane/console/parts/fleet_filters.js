@@ -13,13 +13,15 @@ export function below(version, other) {
   for (let at = 0; at < Math.max(one.length, two.length); at += 1) if ((one[at] ?? 0) !== (two[at] ?? 0)) return (one[at] ?? 0) < (two[at] ?? 0);
   return false;
 }
+/** Has a server told an older version than the newest one heard of? */
+export const behind = (server, newest) => Boolean(server.safetyWrapperVersion) && below(server.safetyWrapperVersion, newest);
 const newestOf = (all) => all.map((one) => one.safetyWrapperVersion).filter(Boolean).reduce((best, one) => (best === null || below(best, one) ? one : best), null);
 export const unapplied = (server) => server.configVersion > server.configAppliedVersion;
 
 const CHIPS = {
   approvals: ["Has open approvals", (one) => one.pendingApprovals > 0],
   unacked: ["Has unacknowledged", (one) => one.unacknowledged > 0],
-  behind: ["Wrapper behind", (one, newest) => below(one.safetyWrapperVersion, newest)],
+  behind: ["Wrapper behind", (one, newest) => behind(one, newest)],
   config: ["Configuration not applied", unapplied],
 };
 
@@ -71,13 +73,13 @@ export function Totals({ all }) {
   const critical = count(waiting, (one) => one.commandClass === "critical_red"), red = count(waiting, (one) => one.commandClass === "red");
   const oldest = waiting[0] ? span(now.value - Date.parse(waiting[0].requestedAt)) : null;
   const unacked = all.reduce((sum, one) => sum + one.unacknowledged, 0), holders = count(all, (one) => one.unacknowledged > 0);
-  const newest = newestOf(all), behind = count(all, (one) => below(one.safetyWrapperVersion, newest));
+  const newest = newestOf(all), late = count(all, (one) => behind(one, newest));
   const open = count(all, unapplied), broken = count(all, (one) => one.configError);
   return html`<dl class="totals">
     <div><dt>Tenants</dt><dd>${all.length}<${Split} all=${all} /></dd></div>
     <div><dt>Open approvals</dt><dd>${waiting.length}<small>${waiting.length ? `${critical} critical, ${red} red, oldest ${oldest}` : "nobody waits"}</small></dd></div>
     <div><dt>Unacknowledged</dt><dd>${unacked}<small>${unacked ? `on ${holders} ${holders === 1 ? "tenant" : "tenants"}` : "everything arrived"}</small></dd></div>
-    <div><dt>Wrappers behind</dt><dd>${behind}<small>${newest ? `newest is ${newest}` : "none heard yet"}</small></dd></div>
+    <div><dt>Wrappers behind</dt><dd>${late}<small>${newest ? `newest is ${newest}` : "none heard yet"}</small></dd></div>
     <div><dt>Configurations open</dt><dd>${open}<small>${broken ? `${broken} failed to apply` : open ? "offered, not yet applied" : "all applied"}</small></dd></div>
   </dl>`;
 }

@@ -28,7 +28,7 @@ export function CustomerFrame({ children }) {
       <a class="brand" href="/customer/approvals"><${Icon} name="mark" />LetsBe <span><bdi>${name}</bdi></span></a>
       <nav class="dock" aria-label="Main">${CUSTOMER.map(([room, icon, word]) => html`<a key=${room} href=${`/customer/${room}`} aria-current=${here === room ? "page" : null}><${Icon} name=${icon} />${word}${room === "approvals" && html`<${Count} number=${pending.value.length} />`}</a>`)}</nav>
       <span class="push"><${LiveSign} /></span>
-      <button class="btn btn-bare btn-icon" type="button" popovertarget="account" aria-label=${`Account: ${name}`}><span class="agent person" aria-hidden="true">${letters(name)}</span></button>
+      <button class="btn btn-bare btn-icon" type="button" popovertarget="account"><span class="agent person" aria-hidden="true">${letters(name)}</span><span class="vh">Account of ${name}</span></button>
       <div id="account" class="menu" popover>
         <p><b><bdi>${name}</bdi></b><br /><span class="muted"><bdi>${email}</bdi></span></p>
         <div class="row between"><span>Theme</span><${ThemeButton} /></div>
@@ -57,7 +57,7 @@ export function StaffFrame({ children }) {
       <nav id="rail" class="rail" popover="auto" aria-label="Main" onClick=${(event) => event.target.closest("a") && close()}>${brand}
         ${STAFF.map(([key, icon, word]) => html`<a key=${key} class="nav-link" href=${`/admin/${key}`} aria-current=${here === key ? "page" : null}><${Icon} name=${icon} />${word}${key === "fleet" ? html`<${Count} quiet number=${servers.all().length} />` : key === "approvals" ? html`<${Count} number=${pending.value.length} />` : ""}</a>`)}
         <button class="nav-link nav-button" type="button" onClick=${() => { close(); paletteOpen.value = true; }}><${Icon} name="search" />Search<kbd class="push">Ctrl K</kbd></button>
-        <div class="who"><span class="agent person" aria-hidden="true">${letters(name)}</span><div class="cut"><b><bdi>${name}</bdi></b><br /><span class="muted">${capital(role ?? "")}</span></div>
+        <div class="who"><span class="agent person" aria-hidden="true">${letters(name)}</span><div><b><bdi>${name}</bdi></b><br /><span class="muted">${capital(role ?? "")}</span></div>
           <span class="push nowrap"><${ThemeButton} cls="btn-s" /><button class="btn btn-bare btn-icon btn-s" type="button" aria-label="Sign out" title="Sign out" onClick=${leave}><${Icon} name="logout" /></button></span></div>
       </nav>
       <main id="main" class="page" data-link=${link.value.state}>${children}</main>

@@ -3,7 +3,7 @@ import { html } from "../html.js";
 import { go } from "../router.js";
 import { isStaff, signOut } from "../session.js";
 import { pending, servers } from "../store.js";
-import { useEffect, useRef, useState } from "../vendor/hooks.mjs";
+import { useEffect, useLayoutEffect, useRef, useState } from "../vendor/hooks.mjs";
 import { signal } from "../vendor/signals.mjs";
 import { ClassTag } from "./class.js";
 import { Dialog } from "./dialog.js";
@@ -55,7 +55,7 @@ function Search() {
   const [text, setText] = useState("");
   const [at, setAt] = useState(0);
   const input = useRef(null), list = useRef(null);
-  useEffect(() => input.current.focus(), []);
+  useLayoutEffect(() => { setTimeout(() => input.current?.focus(), 0); }, []);
   const words = text.toLowerCase().split(/\s+/u).filter(Boolean);
   const found = groups(words);
   const options = found.flatMap(([, some]) => some);
@@ -76,7 +76,7 @@ function Search() {
     event.preventDefault();
   };
   let number = -1;
-  return html`<div class="palette-search"><${Icon} name="search" /><input ref=${input} role="combobox" aria-expanded="true" aria-controls="palette-list" aria-autocomplete="list" aria-activedescendant=${options.length ? `palette-${chosen}` : null} aria-label="Search tenants, requests, commands" placeholder="Search tenants, requests, commands" value=${text} autocomplete="off" spellcheck=${false} onInput=${(event) => { setText(event.currentTarget.value); setAt(0); }} onKeyDown=${keys} /><kbd>Esc</kbd></div>
+  return html`<div class="palette-search"><${Icon} name="search" /><input ref=${input} autofocus role="combobox" aria-expanded="true" aria-controls="palette-list" aria-autocomplete="list" aria-activedescendant=${options.length ? `palette-${chosen}` : null} aria-label="Search tenants, requests, commands" placeholder="Search tenants, requests, commands" value=${text} autocomplete="off" spellcheck=${false} onInput=${(event) => { setText(event.currentTarget.value); setAt(0); }} onKeyDown=${keys} /><kbd>Esc</kbd></div>
     <div class="list" id="palette-list" role="listbox" aria-label="Results" ref=${list} tabindex="-1">
       ${found.map(([name, some]) => html`<div role="group" aria-label=${name} key=${name}><h3 role="presentation">${name}</h3>${some.map((option) => {
         number += 1;

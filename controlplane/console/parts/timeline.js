@@ -7,7 +7,7 @@ import { approvals } from "../store.js";
 import { clockSeconds, full, when, brief } from "../time.js";
 import { titled } from "../tools.js";
 import { useState } from "../vendor/hooks.mjs";
-import { wish } from "./card.js";
+import { deedOf } from "./card.js";
 import { ClassTag, classOf } from "./class.js";
 import { sentence } from "./events.js";
 import { Icon } from "./icon.js";
@@ -48,7 +48,7 @@ function ApprovalRow({ approval }) {
   const tone = waiting ? (look === "yellow" ? "warn" : "bad") : { APPROVED: "ok", DENIED: "bad", EXPIRED: "warn" }[approval.status];
   const name = approval.decidedBy?.name || "Somebody";
   return html`<${Row} at=${approval.requestedAt} icon=${icon} look=${tone}>
-    <p class="head"><b>${waiting ? `${titled(approval.agentId)} asks` : approval.status === "EXPIRED" ? "Nobody decided" : html`<${Said} text=${name} fold=${60} /> ${approval.status === "APPROVED" ? "approved" : "denied"}`}</b> <span class="soft"><${Said} text=${wish(approval)} fold=${160} /></span> <${ClassTag} name=${approval.commandClass} /></p>
+    <p class="head"><b>${waiting ? `${titled(approval.agentId)} asks to` : approval.status === "EXPIRED" ? "Nobody decided" : html`<${Said} text=${name} fold=${60} /> ${approval.status === "APPROVED" ? "approved" : "denied"}`}</b> <span class="soft"><${Said} text=${deedOf(approval)} fold=${160} /></span> <${ClassTag} name=${approval.commandClass} /></p>
     ${waiting ? html`<p>Waiting. Expires ${when(approval.expiresAt)}. <a href=${`/admin/approvals/${approval.id}`}>${may("approvals.decide") ? "Decide" : "Read"}</a></p>` : approval.status !== "EXPIRED" && html`<${Track} label="Progress of the decision" stops=${decisionStops(approval)} />`}
     ${approval.reason && html`<p>Reason: <${Said} text=${approval.reason} fold=${200} /></p>`}
   <//>`;

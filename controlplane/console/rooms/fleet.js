@@ -55,7 +55,7 @@ export function Fleet() {
   const stale = link.value.state === "lost" ? link.value.since : null;
 
   return html`<${ConnectionBanner} />
-    <header class="page-head"><div><h1 tabindex="-1">Fleet</h1>${stale && html`<p>As it was at ${clock(stale)}.</p>`}</div><div class="row"><${LiveSign} /></div></header>
+    <header class="page-head"><div><h1 tabindex="-1">Fleet</h1>${stale && html`<p>As it was at ${clock(stale)}.</p>`}</div><div class="row wide-only"><${LiveSign} /></div></header>
     ${!servers.loaded.value ? html`<div aria-busy="true" aria-label="Loading the fleet"><span class="bone bone-box"></span></div>` : html`
     <${Totals} all=${everyone} />
     <div class="cols cols-feed">

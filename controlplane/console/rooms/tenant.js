@@ -79,7 +79,7 @@ function Inside({ server }) {
     <nav aria-label="Breadcrumb" class="small row"><a href="/admin/fleet">Fleet</a><span class="muted" aria-hidden="true">/</span><span aria-current="page"><${Said} text=${server.domain} fold=${80} /></span></nav>
     <header class="page-head"><div><h1 tabindex="-1"><${Said} text=${server.company ?? server.domain} fold=${120} /></h1>
       <p class="row"><${Presence} server=${server} long />${order && html`<span class="tag">${order.tier}</span>`}${stale && html`<span class="warn">as it was at ${clock(stale)}</span>`}</p></div>
-      <div class="row"><${LiveSign} />${may("servers.command") && html`<a class="btn btn-main" href="#send">Send command</a>`}</div></header>
+      <div class="row"><span class="wide-only"><${LiveSign} /></span>${may("servers.command") && html`<a class="btn btn-main" href="#send">Send command</a>`}</div></header>
     <${Facts} server=${server} order=${order} />
     <div class="cols cols-wide">
       <div class="stack stack-l"><${Timeline} server=${server} store=${store} /><${ActorPanel} server=${server} /></div>

@@ -1,0 +1,130 @@
+"""Chromium, a seeded Hub and its people for the browser tests; without Chromium they are skipped, saying so."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser.hub import CUSTOMER, OWNER, HubProcess, Staff, Wrapper
+from tests.postgres import roomy_memory
+
+try:
+    from playwright.sync_api import Browser, Page, sync_playwright
+except ImportError:
+    sync_playwright = None  # type: ignore[assignment]
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """A headless Chromium."""
+    if sync_playwright is None:
+        pytest.skip("the package playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine (apt-get install chromium)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@dataclass
+class World:
+    """A Hub with an owner, a customer and one tenant whose wrapper is here."""
+
+    hub: HubProcess
+    staff: Staff
+    customer_id: str
+    order_id: str
+    wrapper: Wrapper
+    browser: Browser
+    #: What pages complained of; a test that expects nothing finds it empty.
+    complaints: list[str] = field(default_factory=list)
+
+    def page(self, path: str = "/", *, width: int = 1280, height: int = 900, scheme: Any = "light") -> Page:
+        """A fresh browser's page, nobody signed in."""
+        context = self.browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme=scheme, timezone_id="Europe/Berlin"
+        )
+        context.set_default_timeout(15_000)
+        page = context.new_page()
+        page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
+        page.on("console", lambda told: self._console(told.type, told.text))
+        page.goto(self.hub.url + path)
+        return page
+
+    def _console(self, kind: str, text: str) -> None:
+        # A socket that cannot connect while its Hub restarts, and a decision that came second, are no bugs of the page.
+        expected = ("WebSocket connection", "ERR_CONNECTION", "status of 409")
+        if kind == "error" and not any(words in text for words in expected):
+            self.complaints.append(f"console: {text}")
+
+    def customer(self, path: str = "/customer/approvals", **options: Any) -> Page:
+        """Maria's page, signed in by the form."""
+        return self._signed_in("/sign-in", CUSTOMER, path, **options)
+
+    def owner(self, path: str = "/admin/fleet", **options: Any) -> Page:
+        """The owner's page, signed in by the form."""
+        return self._signed_in("/sign-in?as=staff", OWNER, path, **options)
+
+    def _signed_in(self, door: str, who: tuple[str, str], path: str, **options: Any) -> Page:
+        page = self.page(door, **options)
+        page.get_by_label("Email").fill(who[0])
+        page.get_by_label("Password").fill(who[1])
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url(lambda url: "/sign-in" not in url)
+        page.goto(self.hub.url + path)
+        page.wait_for_selector(".live", state="attached")  # the socket stands and the snapshots are in
+        return page
+
+    def close_pages(self) -> None:
+        for context in self.browser.contexts:
+            context.close()
+
+
+@pytest.fixture(scope="module")
+def own_world(chromium: Browser) -> Iterator[World]:
+    """The module's Hub; short paths, because PostgreSQL's socket lies in the state folder."""
+    with tempfile.TemporaryDirectory(prefix="hub-", dir=roomy_memory(), ignore_cleanup_errors=True) as folder:
+        state = Path(folder) / "state"
+        state.mkdir(mode=0o700)
+        hub = HubProcess(state)
+        wrapper: Wrapper | None = None
+        try:
+            hub.start()
+            staff = Staff(hub)
+            customer = staff.customer(*CUSTOMER, name="Maria Weber", company="Acme Marketing GmbH")
+            order = staff.order(customer, "acme.letsbe.example")
+            wrapper = Wrapper(hub, staff.register(order))
+            yield World(hub, staff, customer, order, wrapper, chromium)
+            staff.close()
+        finally:
+            if wrapper is not None:
+                wrapper.close()
+            hub.stop()
+
+
+@pytest.fixture
+def world(own_world: World) -> Iterator[World]:
+    """The module's world; whatever a page complained of fails the test."""
+    own_world.complaints.clear()
+    own_world.wrapper.on_command = lambda frame: ("succeeded", "done")
+    yield own_world
+    own_world.close_pages()
+    assert own_world.complaints == []

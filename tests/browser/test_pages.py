@@ -1,0 +1,181 @@
+"""Every page of the console in both themes and both widths: no axe violation, no overflow, nothing the CSP blocked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import World
+
+AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text("utf-8")
+
+
+def _tenant(world: World) -> str:
+    identity: str = world.staff.servers()[0]["id"]
+    return f"/admin/tenants/{identity}"
+
+
+#: Page → who opens it, where it is, and what shows that it is there.
+PAGES: dict[str, tuple[str, Callable[[World], str], str]] = {
+    "sign-in": ("visitor", lambda world: "/sign-in", "#email"),
+    "staff-sign-in": ("visitor", lambda world: "/sign-in?as=staff", "#email"),
+    "setup": ("visitor", lambda world: "/setup", "#again"),
+    "approvals": ("customer", lambda world: "/customer/approvals", ".approval h2"),
+    "history": ("customer", lambda world: "/customer/history", ".past"),
+    "agents": ("customer", lambda world: "/customer/agents", ".item"),
+    "agent": ("customer", lambda world: "/customer/agents", ".item"),
+    "lost": ("customer", lambda world: "/customer/nowhere", ".empty"),
+    "fleet": ("owner", lambda world: "/admin/fleet", ".fleet .name"),
+    "admin-approvals": ("owner", lambda world: "/admin/approvals", ".approval h2"),
+    "admin-history": ("owner", lambda world: "/admin/history", ".past"),
+    "tenant": ("owner", _tenant, ".timeline .track"),
+}
+
+
+@pytest.fixture(scope="module")
+def furnished(own_world: World) -> World:
+    """Requests of every class, one decided, and a command that ran: every part has something to show."""
+    world = own_world
+    world.wrapper.ask("IT Admin wants to delete /tmp/* (47 files, 2.3 GB)")
+    world.wrapper.ask(
+        "IT Admin wants to remove the volume odoo_db-data (1 database, 18.4 GB)",
+        tool="volume_remove",
+        command_class="critical_red",
+        args={"volume": "odoo_db-data", "force": True},
+    )
+    world.wrapper.ask(
+        "Marketing wants to send the campaign (1,284 people get an email)",
+        tool="listmonk_campaign_send",
+        command_class="yellow_external",
+        agent="marketing",
+        args={"list": "Newsletter DE", "recipients": 1284},
+    )
+    for number, action in enumerate(("approve", "deny")):
+        words = f"IT Admin wants to restart service {number}"
+        world.wrapper.ask(words, tool="service_restart", command_class="yellow", args={"service": str(number)})
+        for one in world.staff.call("GET", "/api/v1/admin/approvals?pageSize=100"):
+            if one["humanReadable"] == words:
+                path = f"/api/v1/admin/approvals/{one['id']}"
+                world.staff.call("POST", path, {"action": action, "reason": "As agreed"})
+    server = world.staff.servers()[0]["id"]
+    world.staff.call("POST", f"/api/v1/admin/servers/{server}/command", {"type": "PING"})
+    world.wrapper.message(
+        type="heartbeat",
+        status="healthy",
+        openclawVersion="v2026.2.1",
+        safetyWrapperVersion="1.0.3",
+        configVersion=1,
+        resources={
+            "cpuPercent": 93,
+            "memoryUsedMb": 6400,
+            "memoryTotalMb": 8000,
+            "diskUsedGb": 20,
+            "diskTotalGb": 200,
+            "containersRunning": 18,
+            "containersStopped": 2,
+        },
+    )
+    return world
+
+
+def open_page(world: World, name: str, **options: Any) -> Page:
+    who, where, there = PAGES[name]
+    if who == "visitor":
+        page = world.page(where(world), **options)
+    else:
+        page = (world.owner if who == "owner" else world.customer)(where(world), **options)
+    page.locator(there).first.wait_for()
+    if name == "agent":
+        page.locator(".item a").first.click()
+        page.get_by_role("heading", name="Character").wait_for()
+    return page
+
+
+def violations(page: Page) -> list[str]:
+    """What axe-core finds, one line each."""
+    page.evaluate(AXE)
+    found = page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{one['id']}: {node['html'][:160]} {node['failureSummary'][:300]}"
+        for one in found["violations"]
+        for node in one["nodes"]
+    ]
+
+
+def overflow(page: Page) -> list[str]:
+    """What is wider than the window."""
+    found: list[str] = page.evaluate(
+        """() => document.documentElement.scrollWidth <= innerWidth ? [] : [...document.querySelectorAll('body *')]
+        .filter((one) => one.getBoundingClientRect().right > innerWidth + 1)
+        .slice(0, 5).map((one) => one.outerHTML.slice(0, 120))"""
+    )
+    return found
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_accessible_in_both_themes_and_fits_a_phone(
+    furnished: World, world: World, name: str, scheme: str
+) -> None:
+    page = open_page(world, name, scheme=scheme)
+    assert violations(page) == []
+    assert page.locator("h1").count() == 1
+    page.set_viewport_size({"width": 360, "height": 780})
+    assert overflow(page) == []
+    assert violations(page) == []
+    assert page.evaluate("() => document.querySelectorAll('[style]').length") <= 1  # min-height by CSSOM only
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_opens_over_a_page_is_accessible(furnished: World, world: World, scheme: str) -> None:
+    page = open_page(world, "approvals", scheme=scheme, width=360, height=780)
+    page.locator(".approval", has_text="volume").get_by_role("button", name="Approve…").click()
+    page.locator(".approval", has_text="campaign").get_by_role("button", name="Deny…").click()
+    page.locator(".approval", has_text="47 files").locator("summary").click()
+    assert violations(page) == []
+    assert overflow(page) == []
+    page.get_by_role("button", name="Account").click()
+    assert violations(page) == []
+    page.keyboard.press("Escape")
+
+    page = open_page(world, "tenant", scheme=scheme)
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    assert violations(page) == []
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("restart ac")
+    expect(page.get_by_role("option").first).to_contain_text("Restart a service on acme")
+    assert violations(page) == []
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Revoke key…").click()
+    assert violations(page) == []
+    page.keyboard.press("Escape")
+    page.set_viewport_size({"width": 360, "height": 780})
+    page.get_by_role("button", name="Menu").click()
+    assert violations(page) == []
+
+
+def test_the_theme_is_kept_and_set_before_the_first_paint(furnished: World, world: World) -> None:
+    page = open_page(world, "approvals", scheme="light")
+    page.locator("h1").focus()
+    page.keyboard.press("t")
+    page.keyboard.press("t")
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    page.reload()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+
+
+def test_single_letters_can_be_switched_off(furnished: World, world: World) -> None:
+    page = open_page(world, "approvals")
+    page.keyboard.press("?")
+    page.get_by_label("Single letters work as keys").uncheck()
+    page.keyboard.press("Escape")
+    page.keyboard.press("t")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert page.evaluate("() => document.documentElement.dataset.theme ?? 'system'") == "system"
