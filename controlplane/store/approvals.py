@@ -60,11 +60,13 @@ _SETTLE = text(f"""
       AND (CAST(:customer_id AS uuid) IS NULL OR customer_id = :customer_id)
     RETURNING {_COLUMNS}""")
 
+# Materialized: a subquery with a LIMIT may be run again for every row it is compared with.
 _EXPIRE = text(f"""
-    UPDATE command_approvals SET status = 'EXPIRED', settled_at = :at
-    WHERE id IN (SELECT id FROM command_approvals WHERE order_id = :order_id AND status = 'PENDING'
-                 AND expires_at <= :at ORDER BY expires_at, id LIMIT :most FOR NO KEY UPDATE)
-      AND status = 'PENDING'
+    WITH due AS MATERIALIZED (
+        SELECT id AS due_id FROM command_approvals
+        WHERE order_id = :order_id AND status = 'PENDING' AND expires_at <= :at
+        ORDER BY expires_at, id LIMIT :most FOR NO KEY UPDATE)
+    UPDATE command_approvals SET status = 'EXPIRED', settled_at = :at FROM due WHERE id = due_id AND status = 'PENDING'
     RETURNING {_COLUMNS}""")
 
 _OUTCOME = text(f"""
@@ -155,7 +157,10 @@ def settle(
         },
     ).one_or_none()
     if row is None:
-        raise _lost(read(connection, approval_id, scope=scope))
+        approval = read(connection, approval_id, scope=scope)
+        if approval.order_id != format_id("ord", order_id):
+            raise NotFound(f"approval {approval.id} does not exist")
+        raise _lost(approval)
     return _settled(connection, row, SettledAction(action.value), author=author, at=at)
 
 

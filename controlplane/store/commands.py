@@ -41,11 +41,14 @@ _INSERT = text(f"""
 
 _OWNER = "(SELECT o.user_id FROM orders o WHERE o.id = remote_commands.order_id) AS customer_id"
 
+# Materialized: a subquery with a LIMIT may be run again for every row it is compared with.
 _EXPIRE = text(f"""
+    WITH due AS MATERIALIZED (
+        SELECT id AS due_id FROM remote_commands
+        WHERE order_id = :order_id AND status IN ('QUEUED', 'SENT') AND expires_at <= :at
+        ORDER BY expires_at, id LIMIT :most)
     UPDATE remote_commands SET status = 'EXPIRED', finished_at = :at
-    WHERE id IN (SELECT id FROM remote_commands WHERE order_id = :order_id AND status IN ('QUEUED', 'SENT')
-                 AND expires_at <= :at ORDER BY expires_at, id LIMIT :most)
-      AND status IN ('QUEUED', 'SENT')
+    FROM due WHERE id = due_id AND status IN ('QUEUED', 'SENT')
     RETURNING {_COLUMNS}, {_OWNER}""")
 
 _CANCEL = text(f"""
