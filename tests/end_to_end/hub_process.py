@@ -107,10 +107,6 @@ class HubProcess:
         self._reap()
         return status
 
-    def restart(self) -> None:
-        """Start what was killed."""
-        self.start()
-
     def end(self) -> None:
         """Leave nothing behind, however the test ended."""
         if self._process is not None:

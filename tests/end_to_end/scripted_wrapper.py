@@ -157,9 +157,10 @@ async def dial(
         finally:
             with trio.CancelScope(shield=True):
                 await trio.aclose_forcefully(socket.stream)
-                with contextlib.suppress(ConnectionClosed):  # the library's reader waits until its queue is read
-                    while True:
-                        await socket.recv()
+            # The library's reader waits until its queue is read.
+            with contextlib.suppress(ConnectionClosed), trio.move_on_after(1):
+                while True:
+                    await socket.recv()
 
 
 async def refusal(url: str, key: str | None, **options: Any) -> tuple[int, str, Headers]:
