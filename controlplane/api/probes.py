@@ -35,7 +35,7 @@ def probe_router() -> Router:
     routes = Router("", guard=Public(), tag="Probes", rate=Rate.NONE, forgive_unknown=True)
 
     @routes.get("/healthz", envelope=False, quiet=True)
-    async def healthz(call: Call[Anyone]) -> Alive:  # noqa: ARG001
+    async def healthz(call: Call[Anyone]) -> Alive:
         """Say that the process lives and its event loop turns."""
         return Alive()
 

@@ -67,7 +67,7 @@ async def sign_in(call: Call[Visitor], provider: Provider, form: SignIn | None, 
 
 
 @routes.post("/signin/{provider}", envelope=False)
-async def begin_sign_in(call: Call[Visitor], provider: Provider, form: SignOut | None) -> Raw:  # noqa: ARG001
+async def begin_sign_in(call: Call[Visitor], provider: Provider, form: SignOut | None) -> Raw:
     """Go to the sign-in page: what next-auth answers for providers with a password."""
     given = form or SignOut()
     wire = Wire(call, callback_url=given.callback_url, csrf_token=given.csrf_token)

@@ -8,10 +8,8 @@ import uuid
 from websockets.frames import CLOSE, Close, CloseCode, Frame
 from websockets.protocol import SERVER, Protocol
 
-QUIET = logging.getLogger("controlplane.door.frames")
-"""Never enabled for the protocol's own lines: the door logs what matters, without header values."""
-QUIET.setLevel(logging.CRITICAL)
-QUIET.propagate = False
+#: Outside the tree of loggers, and never enabled: the door logs what matters, without header values.
+QUIET = logging.Logger("controlplane.door.frames", logging.CRITICAL)
 
 _NO_ID = uuid.UUID(int=0)
 
