@@ -149,7 +149,7 @@ def test_what_opens_over_a_page_is_accessible(furnished: World, world: World, sc
     page.keyboard.press("Escape")
     page.keyboard.press("Control+k")
     page.keyboard.type("restart ac")
-    expect(page.get_by_role("option").first).to_contain_text("Restart a service on acme")
+    expect(page.get_by_role("dialog").get_by_role("option").first).to_contain_text("Restart a service on acme")
     assert violations(page) == []
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Revoke key…").click()

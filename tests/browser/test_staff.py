@@ -149,7 +149,7 @@ def test_signing_out_ends_in_every_window(world: World) -> None:
 
 def test_an_agent_s_level_is_changed_and_offered_to_its_server(world: World) -> None:
     page = world.customer("/customer/agents")
-    page.get_by_role("link", name="Marketing").click()
+    page.get_by_role("link", name="Marketing").first.click()
     page.get_by_role("radio", name=re.compile("Level 1")).check()
     expect(page.get_by_role("status").filter(has_text="level 1 now")).to_be_visible()
     offered = world.wrapper.wait(

@@ -18,20 +18,20 @@ function Tools({ title, list, empty }) {
 }
 
 function Autonomy({ agent }) {
-  const [busy, setBusy] = useState(false);
+  const [chosen, setChosen] = useState(null); // on its way to the Hub
   const [trouble, setTrouble] = useState(null);
   async function choose(level) {
-    if (busy || !connected()) return;
-    setBusy(true);
+    if (chosen !== null || !connected()) return;
+    setChosen(level);
     setTrouble(null);
     try {
       const { data } = await patch(`/api/v1/customer/agents/${agent.id}`, { autonomyLevel: level });
       agents.put(data);
       toast(`${agent.name} is on level ${level} now. Its server is told at once.`);
-    } catch (fault) { setTrouble(`${fault.message} Nothing has changed.`); } finally { setBusy(false); }
+    } catch (fault) { setTrouble(`${fault.message} Nothing has changed.`); } finally { setChosen(null); }
   }
   return html`<fieldset class="section"><legend class="as-head">How far it may go by itself</legend>
-    <div class="choices">${[1, 2, 3].map((level) => html`<label class="check" key=${level}><input type="radio" name="level" checked=${agent.autonomyLevel === level} disabled=${busy || !connected()} onChange=${() => choose(level)} /><span><b>Level ${level}</b><br /><span class="soft small">${LEVELS[level]}. Red and critical ask.</span></span></label>`)}</div>
+    <div class="choices">${[1, 2, 3].map((level) => html`<label class="check" key=${level}><input type="radio" name="level" checked=${(chosen ?? agent.autonomyLevel) === level} aria-disabled=${connected() ? null : "true"} onChange=${() => choose(level)} /><span><b>Level ${level}</b><br /><span class="soft small">${LEVELS[level]}. Red and critical ask.</span></span></label>`)}</div>
     ${!connected() && html`<p class="hint">You are offline, so nothing can be changed.</p>`}
     ${trouble && html`<p class="error" role="alert"><${Icon} name="class-red" />${trouble}</p>`}</fieldset>`;
 }
