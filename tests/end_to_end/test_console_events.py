@@ -240,7 +240,7 @@ async def test_nothing_is_missed_across_a_restart_of_the_hub(own_world: World) -
         await console.event("approval.requested")
         world.hub.kill()
         await console.closed()
-    world.hub.restart()
+    world.hub.start()
     second = await asked(tenant)
     async with open_console(world.hub, world.ground.owner.token) as console:
         await console.watch("approvals", "orders", since=cursor)
