@@ -48,10 +48,16 @@ class PendingApproval(msgspec.Struct, rename="camel"):
 
 
 class HeartbeatAnswer(msgspec.Struct, rename="camel"):
-    """What has happened since: the specification's heartbeat answer (section 6)."""
+    """What has happened since: the specification's heartbeat answer (section 6).
+
+    Args:
+        answered_seq: the `ackSeq` that acknowledges everything up to here, also what is not listed: withdrawn
+            promises, and configuration offers, which `configChanged` stands for.
+    """
 
     config_version: int
     config_changed: bool
+    answered_seq: int
     pending_commands: list[PendingCommand]
     pending_approvals: list[PendingApproval]
 
@@ -122,7 +128,7 @@ def _heartbeat(
     connection.execute(_ANSWERED, {"order_id": order_id, "answered": answered})
     progress.advance(connection, [Progress(order_id, answered, row.acked_seq, at)])
     version = configuration.current_version(connection, order_id)
-    answer = HeartbeatAnswer(version, version != body.config_version, [], [])
+    answer = HeartbeatAnswer(version, version != body.config_version, answered, [], [])
     for delivery in promises:
         match to_tenant.decode(delivery.frame):
             case Command() as frame:
