@@ -29,7 +29,7 @@ check: install ## format, lint, types, the laws of the house
 test: install ## the whole test suite, on a real PostgreSQL and real sockets
 	$(BIN)/pytest
 
-test-openclaw: install ## the bridge against the real OpenClaw gateway from npm (372 MB, once)
+test-openclaw: install ## the bridge against the real OpenClaw gateway from npm (1.4 GB, once)
 	HUB_TEST_OPENCLAW=1 $(BIN)/pytest tests/openclaw
 
 bench: install ## figures: decisions, sockets beside a peer, actors, kill -9 under load
