@@ -20,6 +20,7 @@ from actors.runtime.ref import Ref
 from actors.runtime.supervisor import Supervision
 from actors.runtime.system import ActorSystem
 from actors.tenant.actor import TenantActor
+from actors.tenant.committing import IN_HAND
 from protocol.ids import OrderId
 
 TENANT: Final = "tenant"
@@ -42,6 +43,8 @@ def plant(system: ActorSystem, *, tenant_book: TenantBook, order_book: OrderBook
             heartbeat_seconds=heartbeat_seconds,
         ),
         supervision=_ONE,
+        # The answers to all messages in hand may come from one commit, and nothing else shall be lost with them.
+        control_size=2 * IN_HAND,
         under=tenants,
         tolerance=_ALL,
     )
