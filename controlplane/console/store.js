@@ -4,7 +4,7 @@ import { announce } from "./parts/announce.js";
 import { isStaff, session } from "./session.js";
 import { connected, watch } from "./socket.js";
 import { serverNow } from "./time.js";
-import { computed, signal } from "./vendor/signals.mjs";
+import { batch, computed, signal } from "./vendor/signals.mjs";
 
 /** Objects by id. Readers follow `version`, which moves at most once a frame however many objects change. */
 export class Collection {
@@ -31,6 +31,8 @@ export class Collection {
   get(id) { this.version.value; return this.#objects.get(id); }
   all() { this.version.value; return [...this.#objects.values()]; }
   everything() { return [...this.#objects.values()]; }
+  /** The snapshot is in: readers see all of it at once, and never an empty list before it. */
+  ready() { batch(() => { this.version.value += 1; this.loaded.value = true; }); }
   #move() {
     if (this.#planned) return;
     this.#planned = true;
@@ -70,7 +72,7 @@ async function loadApprovals() {
   ]);
   const found = [...waiting.data, ...lately.flatMap((one) => one.data)];
   found.forEach((one) => approvals.put(one));
-  approvals.loaded.value = true;
+  approvals.ready();
   // What waited before and is in none of the lists was decided while we could not hear it.
   const here = new Set(found.map((one) => one.id));
   await Promise.all(before.filter((id) => !here.has(id)).map((id) => loadApproval(id)));
@@ -125,7 +127,7 @@ export const watchFleet = () => watch("fleet", {
     const here = new Set(data.map((one) => one.id));
     servers.everything().forEach((one) => { if (!here.has(one.id)) servers.drop(one.id); });
     data.forEach((one) => servers.put(one));
-    servers.loaded.value = true;
+    servers.ready();
   },
   apply: note,
   presence: (frame) => servers.put(frame.server),
@@ -137,7 +139,7 @@ export const watchAgents = () => watch("agents", {
     const here = new Set(data.map((one) => one.id));
     agents.everything().forEach((one) => { if (!here.has(one.id)) agents.drop(one.id); });
     data.forEach((one) => agents.put(one));
-    agents.loaded.value = true;
+    agents.ready();
   },
   apply(frame) {
     if (!frame.kind.startsWith("agent.")) return;

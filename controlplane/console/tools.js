@@ -58,15 +58,12 @@ const RULES = [
   { tool: /share_create$/, key: /./, value: /public|link/i, level: "warn", why: "Whoever has the link can read it." },
 ];
 
-/** What to look at twice in one argument: `{level, why, value}` or null; `value` is what was found in it. */
-export function danger(tool, key, value) {
-  for (const rule of RULES) {
-    if (!rule.tool.test(tool) || !rule.key.test(key)) continue;
-    const texts = Array.isArray(value) ? value : [value];
-    const hit = texts.some((one) => (rule.value instanceof RegExp ? (typeof one === "string" || typeof one === "number") && rule.value.test(String(one).slice(0, 20_000)) : one === rule.value));
-    if (hit) return rule;
-  }
-  return null;
+const finds = (rule, value) => (rule.value instanceof RegExp ? (typeof value === "string" || typeof value === "number") && rule.value.test(String(value).slice(0, 20_000)) : value === rule.value);
+
+/** What to look at twice in one argument: the rules that found something in it. */
+export function dangers(tool, key, value) {
+  const values = Array.isArray(value) ? value : [value];
+  return RULES.filter((rule) => rule.tool.test(tool) && rule.key.test(key) && values.some((one) => finds(rule, one)));
 }
 
 /** `it-admin` as a name, where nobody has told a better one. */

@@ -4,7 +4,7 @@ import { html } from "../html.js";
 import { isStaff, mayDecide } from "../session.js";
 import { connected, link } from "../socket.js";
 import { agents, loadApproval, me, servers, settle } from "../store.js";
-import { brief, clock, full, now, span, when } from "../time.js";
+import { brief, full, now, span, when } from "../time.js";
 import { deed, initials, nameToType, titled } from "../tools.js";
 import { useEffect, useLayoutEffect, useRef, useState } from "../vendor/hooks.mjs";
 import { announce } from "./announce.js";
@@ -32,7 +32,7 @@ export const deedOf = (approval) => wish(approval).replace(/^.{1,60}? wants to /
 
 function Left({ approval }) {
   const end = Date.parse(approval.expiresAt);
-  if (!connected()) return html`<p class="left"><b>Until ${clock(end)}</b><small>no live countdown</small></p>`;
+  if (!connected()) return html`<p class="left"><b>Until ${brief(approval.expiresAt)}</b><small>no live countdown</small></p>`;
   const rest = end - now.value;
   const soon = rest < SOON_MS;
   return html`<p class=${soon ? "left left-soon" : "left"}><b>${rest <= 0 ? "Time is over" : soon ? `${span(rest)} left` : span(rest)}</b>

@@ -8,7 +8,7 @@ const PULSES = [[395, 190.1], [432.3, 417.2], [159.7, 236.2], [413.8, 131.4], [2
 const Art = () => html`<aside class="gate-art" aria-label="About">
   <svg viewBox="0 0 560 560" aria-hidden="true"><circle class="orbit" cx="280" cy="280" r="110" /><circle class="orbit orbit-2" cx="280" cy="280" r="180" /><circle class="orbit orbit-2" cx="280" cy="280" r="250" />
     ${SPOKES.map(([x1, y1, x2, y2]) => html`<line class="spoke" x1=${x1} y1=${y1} x2=${x2} y2=${y2} />`)}
-    ${SPOKES.map(([, , x, y], index) => (index === 4 ? html`<circle class="half-r" cx=${x} cy=${y} r="7" />` : html`<circle class="on" cx=${x} cy=${y} r="7" />`))}
+    ${SPOKES.map(([, , x, y], index) => (index === 4 ? html`<circle class="half-r" cx=${x} cy=${y} r="7" /><path class="half" d=${`M${x} ${y - 7}a7 7 0 0 1 0 14z`} />` : html`<circle class="on" cx=${x} cy=${y} r="7" />`))}
     <circle class="off" cx="253.9" cy="528.6" r="7" />${PULSES.map(([x, y]) => html`<circle class="pulse" cx=${x} cy=${y} r="3" />`)}
     <path class="arc" d="M290 248.6a33 33 0 1 0 20.3 18.4" /><circle class="hub" cx="280" cy="280" r="13" /><circle class="hub" cx="305" cy="255" r="6" /></svg>
   <div><h2>Agents work. People decide.</h2><p>Every server holds one line to the Hub. A risky command stops there until someone says yes, and what was approved is exactly what runs.</p></div>

@@ -19,7 +19,7 @@ function Line({ approval }) {
   const base = isStaff() ? "/admin" : "/customer";
   return html`<li class="past"><a class="walk" href=${`${base}/approvals/${approval.id}`}><${Said} text=${wish(approval)} fold=${160} /></a>
     <p><span class=${`state ${look}`}><${Icon} name=${icon} />${word}</span>${approval.status === "EXPIRED" ? "" : html` by <${Said} text=${who(approval, me()) === "You" ? "you" : who(approval, me())} fold=${60} />`}${approval.outcome ? html`, ${ENDS[approval.outcome] ?? approval.outcome}` : ""}
-      <span class="muted">· <${Said} text=${agentName(approval)} fold=${60} /> · <time datetime=${approval.settledAt} title=${full(approval.settledAt)}>${when(approval.settledAt)}</time></span></p>
+${" "}<span class="muted">· <${Said} text=${agentName(approval)} fold=${60} /> · <time datetime=${approval.settledAt} title=${full(approval.settledAt)}>${when(approval.settledAt)}</time></span></p>
     ${approval.reason && html`<p class="muted">“<${Said} text=${approval.reason} fold=${160} />”</p>`}
     <${ClassTag} name=${approval.commandClass} /></li>`;
 }

@@ -40,7 +40,8 @@ class TenantStore {
     agents.data.forEach((one) => this.agents.put(one));
     settled.flatMap((one) => one.data).forEach((one) => approvals.put(one));
     this.order.value = order.data;
-    this.commands.loaded.value = true;
+    this.agents.ready();
+    this.commands.ready();
   }
 
   apply(frame) {
