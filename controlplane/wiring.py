@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from functools import partial
-from typing import cast
+from typing import Final, cast
 
 import structlog
 import trio
@@ -16,6 +16,7 @@ import trio
 from actors.root import plant, tenant_of
 from actors.runtime.ports import Clock, SystemClock, SystemIds, SystemRandomness
 from actors.runtime.system import ActorSystem
+from actors.tenant.messages import GoingAway
 from controlplane.api.guards import origin_allowed
 from controlplane.api.guards_people import session_cookie
 from controlplane.api.hub import Hub
@@ -60,6 +61,11 @@ from protocol.tenant import SOCKET_PATH
 from protocol.words import UserType
 
 log = structlog.get_logger()
+
+
+#: How long a Hub that was told to end says so before it stops listening, and when its wrappers shall come back.
+LAST_SECONDS: Final = 1.0
+RECONNECT_AFTER_MS: Final = 2000
 
 
 class SchemaBehind(Exception):
@@ -171,7 +177,11 @@ async def _run(
             setup_token = await hub.accounts.ensure_setup_token()
 
             async def drain() -> None:
+                # While whoever routes to this node learns from /readyz that it ends, its wrappers hear so too.
                 hub.draining = True
+                for order_id in hub.system.living("tenant"):
+                    hub.tenant(OrderId(order_id)).tell(GoingAway(RECONNECT_AFTER_MS), control=True)
+                await trio.sleep(LAST_SECONDS)
 
             async with trio.open_nursery() as nursery:
                 door: Door = await nursery.start(

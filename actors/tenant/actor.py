@@ -20,6 +20,7 @@ from actors.tenant.messages import (
     ChangeAgents,
     Detached,
     FrameArrived,
+    GoingAway,
     IssueCommand,
     MessageTaken,
     PresenceDue,
@@ -138,6 +139,10 @@ class TenantActor(Actor):
                 return self._try_again(epoch)
             case PresenceDue(epoch):
                 self._watch_presence(epoch)
+                return None
+            case GoingAway(reconnect_after_ms):
+                if self._live is not None:
+                    self._live.send_away(reconnect_after_ms)
                 return None
             case Wake(overdue):
                 return self._expire() if overdue else None

@@ -17,6 +17,7 @@ from protocol.tenant import (
     FRAME_LIMIT_BYTES,
     PROTOCOL_VERSION,
     Accepted,
+    Drain,
     Hello,
     Refused,
     Void,
@@ -104,6 +105,11 @@ class Live:
         """This message was not taken."""
         self.session.answered(message_id)
         self.link.send_text(encode(Refused(message_id, code, reason, temporary)))
+
+    def send_away(self, reconnect_after_ms: int) -> None:
+        """Tell a wrapper that knows the word that this node ends."""
+        if "drain" in self.takes:
+            self.link.send_text(encode(Drain(reconnect_after_ms)))
 
     # --- presence ----------------------------------------------------------------------------------------
 

@@ -138,6 +138,13 @@ class PresenceDue:
 
 
 @dataclass(frozen=True, slots=True)
+class GoingAway:
+    """This node ends: a wrapper on a socket is told to come back, elsewhere if it can."""
+
+    reconnect_after_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Wake:
     """A reason to be awake: something of this tenant falls due.
 
