@@ -24,13 +24,13 @@ const address = () => `${location.protocol === "https:" ? "wss" : "ws"}://${loca
 
 /**
  * Watch a topic until the answered function is called.
- * `load`: gets the snapshot; `apply(frame)`: takes one event; `presence(frame)`: takes a server's state.
+ * `load`: gets the snapshot; `early`: something to look at while the socket is still on its way; `apply(frame)`: takes one event; `presence(frame)`: takes a server's state.
  */
-export function watch(topic, { load, apply, presence }) {
+export function watch(topic, { load, early, apply, presence }) {
   const held = topics.get(topic);
   if (held) held.count += 1;
   else {
-    topics.set(topic, { load, apply, presence, queue: null, count: 1 });
+    topics.set(topic, { load, early, apply, presence, queue: null, count: 1 });
     if (socket?.readyState === WebSocket.OPEN) say({ type: "watch", topics: [topic] });
     else if (link.peek().state === "polling") load().catch(() => {});
   }
@@ -47,6 +47,7 @@ export function start() {
   attempt = failedHandshakes = 0;
   cursor = null;
   link.value = { state: "opening", since: null, retryAt: null };
+  for (const topic of topics.values()) topic.early?.().catch(() => {});
   open();
 }
 

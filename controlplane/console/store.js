@@ -64,15 +64,21 @@ export const settled = computed(() => approvals.all().filter((one) => one.status
 const side = () => (isStaff() ? "admin" : "customer");
 const SETTLED = ["APPROVED", "DENIED", "EXPIRED"];
 
+async function loadPending() {
+  const { data } = await all(`/api/v1/${side()}/approvals`, {}, 500);
+  data.forEach((one) => approvals.put(one));
+  approvals.ready();
+  return data;
+}
+
 async function loadApprovals() {
   const before = approvals.everything().filter((one) => one.status === "PENDING").map((one) => one.id);
   const [waiting, ...lately] = await Promise.all([
-    all(`/api/v1/${side()}/approvals`, {}, 500),
+    loadPending(), // shown as soon as it is here
     ...SETTLED.map((status) => get(`/api/v1/${side()}/approvals`, { status, pageSize: 10 })),
   ]);
-  const found = [...waiting.data, ...lately.flatMap((one) => one.data)];
+  const found = [...waiting, ...lately.flatMap((one) => one.data)];
   found.forEach((one) => approvals.put(one));
-  approvals.ready();
   // What waited before and is in none of the lists was decided while we could not hear it.
   const here = new Set(found.map((one) => one.id));
   await Promise.all(before.filter((id) => !here.has(id)).map((id) => loadApproval(id)));
@@ -112,6 +118,7 @@ export async function settle(approval, action, reason) {
 }
 
 export const watchApprovals = () => watch("approvals", {
+  early: loadPending,
   load: loadApprovals,
   apply(frame) {
     const known = approvals.peek(frame.data.id);

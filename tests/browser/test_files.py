@@ -6,6 +6,8 @@ import gzip
 import hashlib
 import json
 import re
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -13,8 +15,8 @@ import pytest
 
 from controlplane.api.console_pages import PAGE_POLICY, console_router
 from controlplane.api.permissions import PERMISSIONS, Permission
-from tests.browser.conftest import World
 from tests.browser.hub import HubProcess
+from tests.postgres import roomy_memory
 from tools.vendor_console import rewrite
 
 ROOT = Path(__file__).parent.parent.parent
@@ -131,5 +133,14 @@ def test_the_page_is_light() -> None:
 
 
 @pytest.fixture
-def plain_hub(own_world: World) -> HubProcess:
-    return own_world.hub
+def plain_hub() -> Iterator[HubProcess]:
+    """A Hub without people."""
+    with tempfile.TemporaryDirectory(prefix="hub-", dir=roomy_memory(), ignore_cleanup_errors=True) as folder:
+        state = Path(folder) / "state"
+        state.mkdir(mode=0o700)
+        hub = HubProcess(state)
+        try:
+            hub.start()
+            yield hub
+        finally:
+            hub.stop()
