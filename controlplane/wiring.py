@@ -68,10 +68,6 @@ LAST_SECONDS: Final = 1.0
 RECONNECT_AFTER_MS: Final = 2000
 
 
-class SchemaBehind(Exception):
-    """The database's schema is older than this Hub; the message says what to run."""
-
-
 @asynccontextmanager
 async def open_hub(
     settings: Settings, folder: StateFolder, database: Database
@@ -153,7 +149,7 @@ async def serve(settings: Settings, folder: StateFolder, *, on_ready: Callable[[
             it is new, the setup token.
 
     Raises:
-        SchemaBehind: a DATABASE_URL whose schema must be migrated first.
+        migrate.SchemaBehind: a DATABASE_URL whose schema must be migrated first.
     """
     raise_file_limit()
     shutdown, serving = trio.Event(), trio.Event()
@@ -230,7 +226,7 @@ async def _prepare_schema(settings: Settings, database: Database) -> None:
         for step in await migrate.migrate(database):
             log.info("schema.migrated", step=step)
     elif behind := await migrate.pending(database):
-        raise SchemaBehind(f"the database's schema is behind by {len(behind)} steps; run `hub migrate` first")
+        raise migrate.SchemaBehind(f"the database's schema is behind by {len(behind)} steps; run `hub migrate` first")
 
 
 async def _overdue(book: PostgresTenantBook, clock: Clock) -> list[OrderId]:

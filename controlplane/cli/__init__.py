@@ -15,12 +15,12 @@ import click
 from controlplane.settings import SettingsError
 from controlplane.state_folder import StateFolderError
 from controlplane.store.database import DatabaseMisconfigured
-from controlplane.store.migrate import SchemaUnknown
+from controlplane.store.migrate import SchemaBehind, SchemaUnknown
 from controlplane.store.postmaster import EmbeddedPostgresError
 from protocol.faults import Fault
 
 # Errors whose message is written for the person who typed the command.
-_TOLD = (StateFolderError, EmbeddedPostgresError, DatabaseMisconfigured, SchemaUnknown, Fault)
+_TOLD = (StateFolderError, EmbeddedPostgresError, DatabaseMisconfigured, SchemaBehind, SchemaUnknown, Fault)
 
 
 class Refused(click.ClickException):

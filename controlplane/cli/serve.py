@@ -9,7 +9,6 @@ import click
 import trio
 
 from controlplane import wiring
-from controlplane.cli import Refused
 from controlplane.opening import open_ground
 from controlplane.settings import Settings
 
@@ -32,10 +31,7 @@ def command(bind: str | None) -> None:
     folder = open_ground(settings)
     # The embedded database has one master; over a shared PostgreSQL, nodes may share a folder of secrets too.
     with folder.locked() if settings.embedded else contextlib.nullcontext():
-        try:
-            trio.run(partial(wiring.serve, settings, folder, on_ready=_announce))
-        except wiring.SchemaBehind as behind:
-            raise Refused([str(behind)]) from None
+        trio.run(partial(wiring.serve, settings, folder, on_ready=_announce))
 
 
 def _announce(url: str, setup_token: str | None) -> None:

@@ -24,6 +24,10 @@ class SchemaUnknown(Exception):
     """The database was migrated by a newer Hub; the message names the step."""
 
 
+class SchemaBehind(Exception):
+    """The database's schema is older than this Hub; the message says what to run."""
+
+
 async def migrate(database: Database) -> list[str]:
     """Apply every pending step in one transaction.
 
