@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -42,6 +43,9 @@ _LIMITS: Final = Limits(
     burst_frames=1000,
 )
 
+#: Cut close reasons may have lost the closing mark.
+_QUOTED: Final = re.compile(r"(?<!\w)'.*(?:'|$)", re.DOTALL)
+
 #: Endings that staff may want to look into.
 _FAULTS: Final = frozenset(
     {
@@ -57,6 +61,11 @@ _FAULTS: Final = frozenset(
         CloseCode.BROKE_PROTOCOL,
     }
 )
+
+
+def unquoted(problem: str) -> str:
+    """A problem's words for the log, without the values they quote: what a wrapper says stays out of it."""
+    return _QUOTED.sub("'…'", problem)
 
 
 class TenantSocket:
@@ -158,7 +167,7 @@ class Wrapper:
     def on_close(self, connection: Connection, code: int, reason: str) -> None:
         """The connection is gone."""
         tell = log.warning if code in _FAULTS else log.info
-        tell("tenant.socket_closed", tenant=self._ref.path, code=code, reason=reason, greeted=self.greeted)
+        tell("tenant.socket_closed", tenant=self._ref.path, code=code, reason=unquoted(reason), greeted=self.greeted)
         if self.greeted:
             self._ref.tell(Detached(connection, code), control=True)
 
@@ -170,7 +179,7 @@ class Wrapper:
 
     def _bad(self, connection: Connection, bad: BadFrame) -> None:
         self._route.bad_frames += 1
-        log.warning("tenant.bad_frame", tenant=self._ref.path, type=bad.frame_type, problem=str(bad))
+        log.warning("tenant.bad_frame", tenant=self._ref.path, type=bad.frame_type, problem=unquoted(str(bad)))
         if bad.message_id is not None and self.greeted:
             connection.send_text(encode(Refused(bad.message_id[:64], "VALIDATION_ERROR", str(bad))))
         elif not self.greeted or bad.frame_type in ("hello", "ack"):
