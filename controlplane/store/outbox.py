@@ -17,8 +17,7 @@ from actors.ports import Delivery
 from protocol.tenant import Promise, Void, encode, frame_type
 
 _HOLD = text(
-    "SELECT 1 FROM server_connections WHERE order_id = ANY(CAST(:orders AS uuid[]))"
-    " ORDER BY order_id FOR NO KEY UPDATE"
+    "SELECT 1 FROM server_connections WHERE order_id = ANY(CAST(:orders AS uuid[])) ORDER BY order_id FOR NO KEY UPDATE"
 )
 
 # One round trip: the number is allotted, written into the frame where it was cut, and stored.
