@@ -1,5 +1,5 @@
 // Who is signed in here, and what their role may do.
-import { plain } from "./api.js";
+import { Fault, plain } from "./api.js";
 import { signal } from "./vendor/signals.mjs";
 
 /** null: not asked yet; {}: nobody; otherwise `{user, expires}`. */
@@ -19,10 +19,11 @@ export const may = (permission) => PERMISSIONS[permission].includes(session.valu
 export const mayDecide = () => !isStaff() || may("approvals.decide");
 export const home = () => (isStaff() ? "/admin" : "/customer");
 
-/** Ask the Hub who is signed in. */
+/** Ask the Hub who is signed in; throws a Fault when it does not say. */
 export async function loadSession() {
   const { status, answer } = await plain("GET", "/api/auth/session");
-  if (status === 200) session.value = answer?.user ? answer : {};
+  if (status !== 200) throw new Fault(status, "UNREACHABLE", "The Hub does not say who is signed in.");
+  session.value = answer?.user ? answer : {};
   return session.value;
 }
 

@@ -263,3 +263,36 @@ def test_a_link_leads_to_its_card(world: World) -> None:
     page.get_by_role("button", name="Sign in").click()
     expect(page).to_have_url(re.compile(re.escape(path)))
     expect(page.locator(".approval", has_text="found by mail")).to_be_focused()
+
+
+def test_where_sockets_are_blocked_the_page_asks_by_http_and_says_so(world: World) -> None:
+    page = world.customer()
+    page.add_init_script(
+        """window.WebSocket = class { static OPEN = 1; readyState = 3;
+        constructor() { setTimeout(() => this.onclose?.({code: 1006}), 5); } send() {} close() {} };"""
+    )
+    request = world.wrapper.ask("IT Admin wants to pass a proxy", tool="env_update", command_class="yellow", args={})
+    page.reload()
+    expect(page.locator(".bar .state")).to_have_text("Every 15 s", timeout=20_000)
+    ask = page.locator(".approval", has_text="pass a proxy")
+    expect(ask).to_be_visible()
+    expect(page.locator(".banner")).to_have_count(0)
+    ask.get_by_role("button", name="Approve", exact=True).click()
+    expect(page.locator(".approval.settled", has_text="pass a proxy")).to_be_visible()
+    assert world.wrapper.wait(lambda frame: frame.get("requestId") == request)["action"] == "approve"
+
+
+def test_an_answer_that_never_came_is_not_guessed(world: World) -> None:
+    page = world.customer()
+    world.wrapper.ask("IT Admin wants to lose an answer", tool="env_update", command_class="yellow", args={"n": 1})
+    ask = page.locator(".approval", has_text="lose an answer")
+    page.route(
+        "**/api/v1/customer/approvals/*",
+        lambda route: route.abort() if route.request.method == "POST" else route.continue_(),
+    )
+    ask.get_by_role("button", name="Approve", exact=True).click()
+    expect(ask.get_by_role("alert")).to_have_text("It did not arrive. The request still waits.")
+    page.unroute_all()
+    ask.get_by_role("button", name="Approve", exact=True).click()
+    expect(page.locator(".approval.settled", has_text="lose an answer")).to_be_visible()
+    world.complaints[:] = [one for one in world.complaints if "ERR_FAILED" not in one]

@@ -82,7 +82,7 @@ export function Card({ approval, first = false }) {
     else if (height.current) self.current.style.minHeight = `${height.current}px`;
   });
   useEffect(() => { if (first) { self.current.scrollIntoView({ block: "start" }); self.current.focus({ preventScroll: true }); } }, [first]);
-  useEffect(() => { // the focus returns to the button that opened the step
+  useLayoutEffect(() => { // the focus returns to the button that opened the step
     if (mode === "idle" && waiting && !sending) (before.current === "confirm" ? approve : before.current === "deny" ? deny : { current: null }).current?.focus();
     before.current = mode;
   }, [mode]);

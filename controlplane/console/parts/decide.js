@@ -1,6 +1,6 @@
 // The second steps of a card: approving something that cannot be undone, and denying with a reason.
 import { html } from "../html.js";
-import { useEffect, useRef, useState } from "../vendor/hooks.mjs";
+import { useLayoutEffect, useRef, useState } from "../vendor/hooks.mjs";
 import { Said } from "./text.js";
 
 const REASONS = ["Not now", "Too broad", "Ask me in chat first"];
@@ -10,7 +10,7 @@ const onEscape = (back) => (event) => { if (event.key === "Escape") { event.stop
 export function Confirm({ approval, look, word, name, hindered, sending, onBack, onGo }) {
   const [typed, setTyped] = useState("");
   const focus = useRef(null);
-  useEffect(() => focus.current?.focus(), []);
+  useLayoutEffect(() => focus.current?.focus(), []); // before the next key
   const missing = name !== null && typed.trim() !== name;
   const why = hindered ?? (missing ? `Type ${name} first.` : null);
   const id = `s-${approval.id}`;
@@ -32,7 +32,7 @@ export function Confirm({ approval, look, word, name, hindered, sending, onBack,
 export function Deny({ approval, agent, hindered, sending, onBack, onGo }) {
   const [reason, setReason] = useState("");
   const focus = useRef(null);
-  useEffect(() => focus.current?.focus(), []);
+  useLayoutEffect(() => focus.current?.focus(), []); // before the next key
   const id = `d-${approval.id}`;
   return html`<form class="second second-plain" aria-labelledby=${id} onKeyDown=${onEscape(onBack)} onSubmit=${(event) => { event.preventDefault(); onGo(reason.trim()); }}>
     <h3 id=${id}>Deny this request</h3>
