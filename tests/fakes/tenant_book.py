@@ -28,41 +28,24 @@ from actors.ports import (
     TenantState,
 )
 from actors.runtime.ports import Ids
-from actors.tenant.changes import AgentChange, DeployAgent, RemoveAgent, UnlockExternalComms
-from actors.tenant.requests import impact_of, problem_of
-from controlplane.store import agent_rules
-from controlplane.store.agent_templates import TEMPLATES
-from protocol.canonical import config_hash
-from protocol.faults import Conflict, Fault, NotFound, Overloaded, Unauthorized
-from protocol.ids import AgentConfigId, ApprovalId, CommandId, OrderId, ServerId, format_id, parse_id
-from protocol.objects import CommandApproval, DecidedBy, RemoteCommand, TenantConfig
+from actors.tenant.changes import AgentChange
+from protocol.faults import Conflict, NotFound, Overloaded, Unauthorized
+from protocol.ids import CommandId, OrderId, ServerId, format_id
+from protocol.objects import CommandApproval, DecidedBy, RemoteCommand
 from protocol.tenant import (
-    ApprovalOutcomeReport,
-    ApprovalRequest,
     ApprovalSettled,
     Command,
-    CommandResult,
-    ConfigOffered,
     Hello,
-    Promise,
-    TenantMessage,
-    encode,
-    frame_type,
 )
-from protocol.words import ApprovalAction, ApprovalStatus, CommandResultStatus, CommandStatus, SettledAction
-from tests.fakes.ledger import Arrival, Entry, Ledger, Machine, Promised, Token
+from protocol.words import ApprovalAction, ApprovalStatus, CommandStatus, SettledAction
+from tests.fakes.agents import changed
+from tests.fakes.inbox import take
+from tests.fakes.ledger import OPEN, Entry, Ledger, Machine, Token
 
 T = TypeVar("T")
 
 EXPIRED_AT_ONCE: Final = 100
 TOKEN_LIFE: Final = timedelta(days=7)
-_OPEN = (CommandStatus.QUEUED, CommandStatus.SENT)
-_RESULTS = {
-    CommandResultStatus.SUCCEEDED: CommandStatus.SUCCEEDED,
-    CommandResultStatus.FAILED: CommandStatus.FAILED,
-    CommandResultStatus.REJECTED: CommandStatus.REJECTED,
-    CommandResultStatus.TIMED_OUT: CommandStatus.TIMED_OUT,
-}
 
 
 class FakeTenantBook:
@@ -72,6 +55,7 @@ class FakeTenantBook:
 
     Attributes:
         away: every call is answered with Overloaded, nothing is changed, as by a database that is gone.
+        away_for: the same for calls of these names only.
         broken: every awaited call raises this: a bug.
         calls: names of the calls made, in order.
         audit: what staff would read.
@@ -82,13 +66,12 @@ class FakeTenantBook:
         self._orders: dict[UUID, Ledger] = {}
         self._tokens: dict[str, Token] = {}
         self.away = False
+        self.away_for: set[str] = set()
         self.broken: Exception | None = None
         self.calls: list[str] = []
         self.audit: list[Entry] = []
         self.held: trio.Event | None = None
         """Awaited calls, and answers to `take`, wait for it where it is set."""
-
-    # --- what tests prepare and look at ------------------------------------------------------------------
 
     def open_order(self, customer_id: UUID | None = None) -> Ledger:
         """An order without a server."""
@@ -106,8 +89,6 @@ class FakeTenantBook:
     def ledger(self, order_id: UUID) -> Ledger:
         return self._orders[order_id]
 
-    # --- TenantBook --------------------------------------------------------------------------------------
-
     async def load(self, order_id: UUID) -> TenantState:
         await self._begin("load")
         ledger = self._orders.get(order_id) or Ledger(order_id, order_id)
@@ -117,7 +98,7 @@ class FakeTenantBook:
             issued_seq=machine.issued_seq if machine else 0,
             acked_seq=machine.acked_seq if machine else 0,
             revoked=machine is not None and machine.revoked,
-            next_due=_next_due(ledger),
+            next_due=ledger.next_due,
         )
 
     async def attach(
@@ -137,10 +118,10 @@ class FakeTenantBook:
             raise Unauthorized("the key was revoked")
         if hello.last_seq > machine.issued_seq:
             raise Conflict(f"hello.lastSeq is {hello.last_seq}, but fewer promises were made")
-        self._offer_current(ledger, hello.config_version, hello.config_hash)
+        ledger.offer_current(hello.config_version, hello.config_hash)
         machine.epoch += 1
         machine.session_id, machine.last_seen_at, machine.key_used = session_id, at, True
-        self._advance(ledger, hello.last_seq, hello.last_seq, at)
+        ledger.advance(hello.last_seq, hello.last_seq, at)
         if rival_epoch is not None:
             self._record("server.key_used_twice", Author.system(), ledger)
         return Attached(machine.epoch, machine.issued_seq, machine.acked_seq, ledger.config_version)
@@ -207,7 +188,7 @@ class FakeTenantBook:
         over = [
             (command.expires_at, key)
             for key, command in ledger.commands.items()
-            if command.status in _OPEN and command.expires_at <= at
+            if command.status in OPEN and command.expires_at <= at
         ]
         ended = [
             self._end(ledger, key, CommandStatus.EXPIRED, Author.system(), at)
@@ -216,7 +197,7 @@ class FakeTenantBook:
         return Expired(
             deliveries=[one.delivery for one in settled if one.delivery is not None],
             commands=[command.id for command in ended],
-            next_due=_next_due(ledger),
+            next_due=ledger.next_due,
         )
 
     async def issue_command(
@@ -236,7 +217,7 @@ class FakeTenantBook:
         key = self._ids.uuid7()
         body = msgspec.Raw(msgspec.json.encode(payload))
         name = CommandId(format_id("cmd", key))
-        delivery = self._promise(ledger, lambda seq: Command(seq, name, command_type, body, at, expires_at), key)
+        delivery = ledger.promise(lambda seq: Command(seq, name, command_type, body, at, expires_at), key)
         assert delivery is not None
         command = ledger.commands[key] = RemoteCommand(
             id=name,
@@ -264,7 +245,7 @@ class FakeTenantBook:
         command = ledger.commands.get(command_id)
         if command is None:
             raise NotFound(f"command {format_id('cmd', command_id)} does not exist")
-        if command.status not in _OPEN:
+        if command.status not in OPEN:
             raise Conflict(f"command {command.id} is {command.status.value}", details=command)
         return self._end(ledger, command_id, CommandStatus.CANCELLED, author, at)
 
@@ -272,7 +253,7 @@ class FakeTenantBook:
         await self._begin("reject")
         ledger = self._orders[order_id]
         for key, command in list(ledger.commands.items()):
-            if command.seq in seqs and command.status in _OPEN:
+            if command.seq in seqs and command.status in OPEN:
                 self._end(ledger, key, CommandStatus.REJECTED, Author.system(), at, output=reason)
         for promised in ledger.outbox:
             promised.void = promised.void or promised.delivery.seq in seqs
@@ -285,33 +266,13 @@ class FakeTenantBook:
         ledger = self._orders.get(order_id)
         if ledger is None or scope.customer_id not in (None, ledger.customer_id):
             raise NotFound(f"there is no order {format_id('ord', order_id)}")
-        if isinstance(change, DeployAgent):
-            before = None
-            after = agent_rules.deployed(
-                change,
-                TEMPLATES.get(change.role),
-                agent_config_id=AgentConfigId(format_id("agcfg", self._ids.uuid7())),
-                order_id=OrderId(format_id("ord", order_id)),
-                applications=[],
-            )
-            if after.agent_id in ledger.agents:
-                raise Conflict(f"order {after.order_id} already has an agent {after.agent_id}")
-        else:
-            before = ledger.agents.get(change.agent)
-            if before is None:
-                raise NotFound(f"there is no agent {change.agent}")
-            if isinstance(change, RemoveAgent):
-                after = msgspec.structs.replace(before, is_active=False)
-            elif isinstance(change, UnlockExternalComms):
-                after = agent_rules.unlocked(before, change.unlocks)
-            else:
-                after = agent_rules.updated(before, change)
+        before, after = changed(ledger, change, self._ids)
         if before == after:
             return AgentsChanged(after, ledger.config_version, None)
         ledger.agents[after.agent_id] = after
         if not after.is_active:
             del ledger.agents[after.agent_id]
-        delivery = self._write_next(ledger)
+        delivery = ledger.write_next()
         self._record("agent.changed", author, ledger)
         return AgentsChanged(after, ledger.config_version, delivery)
 
@@ -345,7 +306,7 @@ class FakeTenantBook:
 
     async def take_now(self, incoming: Incoming) -> Taken:
         await self._begin("take_now")
-        return self._take(incoming)
+        return take(self._orders[incoming.order_id], incoming, self._ids)
 
     def detach(self, order_id: UUID, epoch: int) -> None:
         self.calls.append("detach")
@@ -356,7 +317,7 @@ class FakeTenantBook:
     def progress(self, progress: Progress) -> None:
         self.calls.append("progress")
         if not self.away:
-            self._advance(self._orders[progress.order_id], progress.sent_seq, progress.acked_seq, progress.at)
+            self._orders[progress.order_id].advance(progress.sent_seq, progress.acked_seq, progress.at)
 
     def beat(self, beat: Beat) -> None:
         self.calls.append("beat")
@@ -374,12 +335,10 @@ class FakeTenantBook:
         result: outcome.Outcome[Taken]
         try:
             await self._begin("commit")
-            result = outcome.Value(self._take(incoming))
+            result = outcome.Value(take(self._orders[incoming.order_id], incoming, self._ids))
         except Exception as error:
             result = outcome.Error(error)
         done(result)
-
-    # --- within a transaction ----------------------------------------------------------------------------
 
     async def _begin(self, name: str) -> None:
         self.calls.append(name)
@@ -388,49 +347,11 @@ class FakeTenantBook:
             await self.held.wait()
         if self.broken is not None:
             raise self.broken
-        if self.away:
+        if self.away or name in self.away_for:
             raise _away()
 
     def _record(self, action: str, author: Author, ledger: Ledger) -> None:
         self.audit.append(Entry(action, author, ledger.id))
-
-    def _promise(
-        self, ledger: Ledger, build: Callable[[int], Promise], reference: UUID | None = None
-    ) -> Delivery | None:
-        if ledger.machine is None:
-            return None
-        ledger.machine.issued_seq += 1
-        frame = build(ledger.machine.issued_seq)
-        delivery = Delivery(ledger.machine.issued_seq, frame_type(frame), encode(frame), reference)
-        ledger.outbox.append(Promised(delivery))
-        return delivery
-
-    def _withdraw(self, ledger: Ledger, kind: str, reference: UUID | None = None) -> None:
-        assert ledger.machine is not None
-        for promised in ledger.outbox[ledger.machine.acked_seq :]:
-            same = reference is None or promised.delivery.reference == reference
-            if promised.delivery.kind == kind and same:
-                promised.void = True
-
-    def _offer_current(self, ledger: Ledger, known_version: int, known_hash: str | None) -> None:
-        if ledger.config is None:
-            self._write_next(ledger)
-            return
-        config = ledger.config
-        if known_version == config.config_version and known_hash in (None, config.config_hash):
-            return
-        assert ledger.machine is not None
-        waiting = ledger.outbox[ledger.machine.acked_seq :]
-        if not any(one.delivery.kind == "configOffered" and not one.void for one in waiting):
-            self._promise(ledger, lambda seq: ConfigOffered(seq, config.config_version, config.config_hash, config))
-
-    def _write_next(self, ledger: Ledger) -> Delivery | None:
-        config = TenantConfig(ledger.config_version + 1, list(ledger.agents.values()), {}, {}, 30)
-        config.config_hash = config_hash(config)
-        ledger.config = config
-        if ledger.machine is not None:
-            self._withdraw(ledger, "configOffered")
-        return self._promise(ledger, lambda seq: ConfigOffered(seq, config.config_version, config.config_hash, config))
 
     def _settled(
         self,
@@ -442,8 +363,7 @@ class FakeTenantBook:
         at: datetime,
     ) -> Settled:
         ledger.approvals[key] = approval
-        delivery = self._promise(
-            ledger,
+        delivery = ledger.promise(
             lambda seq: ApprovalSettled(
                 seq=seq,
                 approval_id=approval.id,
@@ -471,127 +391,9 @@ class FakeTenantBook:
     ) -> RemoteCommand:
         command = msgspec.structs.replace(ledger.commands[key], status=status, finished_at=at, output=output)
         ledger.commands[key] = command
-        self._withdraw(ledger, "command", key)
+        ledger.withdraw("command", key)
         self._record(f"command.{status.value.lower()}", author, ledger)
         return command
-
-    def _advance(self, ledger: Ledger, sent: int, acked: int, at: datetime) -> None:
-        machine = ledger.machine
-        assert machine is not None
-        machine.acked_seq = max(machine.acked_seq, min(acked, machine.issued_seq))
-        for key, command in ledger.commands.items():
-            if command.status in _OPEN and command.seq <= acked:
-                ledger.commands[key] = msgspec.structs.replace(
-                    command,
-                    status=CommandStatus.ACKNOWLEDGED,
-                    sent_at=command.sent_at or at,
-                    acknowledged_at=at,
-                )
-            elif command.status is CommandStatus.QUEUED and command.seq <= sent:
-                ledger.commands[key] = msgspec.structs.replace(command, status=CommandStatus.SENT, sent_at=at)
-
-    # --- the inbox ---------------------------------------------------------------------------------------
-
-    def _take(self, incoming: Incoming) -> Taken:
-        ledger, message = self._orders[incoming.order_id], incoming.message
-        kind = frame_type(message)
-        known = ledger.inbox.get(message.id)
-        if known is not None and known.kind != kind:
-            return Taken(message.id, code=Conflict.code, reason=f"the id {message.id} was that of another message")
-        if known is not None:
-            approval = next((one for one in ledger.approvals.values() if one.request_id == message.id), None)
-            if kind == "approvalRequest":
-                return Taken(message.id, approval=approval, repeated=True)
-            return msgspec.structs.replace(known.taken, repeated=True)
-        taken = self._verdict(ledger, message, incoming.at)
-        ledger.inbox[message.id] = Arrival(kind, taken)
-        return taken
-
-    def _verdict(self, ledger: Ledger, message: TenantMessage, at: datetime) -> Taken:
-        try:
-            if isinstance(message, ApprovalRequest):
-                return Taken(message.id, approval=self._ask(ledger, message, at))
-            if problem_of(message) is not None:
-                return Taken(message.id, code="VALIDATION_ERROR", reason="a value cannot be stored")
-            self._apply(ledger, message, at)
-        except Fault as fault:
-            return Taken(message.id, code=fault.code, reason=fault.message)
-        return Taken(message.id)
-
-    def _ask(self, ledger: Ledger, request: ApprovalRequest, at: datetime) -> CommandApproval:
-        key = self._ids.uuid7()
-        approval = ledger.approvals[key] = CommandApproval(
-            id=ApprovalId(format_id("appr", key)),
-            order_id=OrderId(format_id("ord", ledger.id)),
-            agent_id=request.agent_id,
-            command_class=request.command_class,
-            tool_name=request.tool_name,
-            tool_args=request.tool_args,
-            human_readable=request.human_readable,
-            status=ApprovalStatus.PENDING,
-            requested_at=at,
-            expires_at=at + timedelta(seconds=request.expires_in_seconds),
-            request_id=request.id,
-            args_hash=request.args_hash,
-            impact=request.impact if request.impact is not None else impact_of(request.human_readable),
-            settled_at=None,
-            decided_by=None,
-            reason=None,
-            outcome=None,
-            outcome_detail=None,
-            outcome_at=None,
-        )
-        return approval
-
-    def _apply(self, ledger: Ledger, message: TenantMessage, at: datetime) -> None:
-        match message:
-            case CommandResult():
-                self._take_result(ledger, message, at)
-            case ApprovalOutcomeReport():
-                self._take_outcome(ledger, message, at)
-            case _:
-                ledger.reports.append(message)
-
-    def _take_result(self, ledger: Ledger, result: CommandResult, at: datetime) -> None:
-        key = _key("cmd", result.command_id)
-        command = ledger.commands.get(key) if key else None
-        if key is None or command is None:
-            raise NotFound(f"command {result.command_id} does not exist")
-        ended = (*_OPEN, CommandStatus.ACKNOWLEDGED, CommandStatus.EXPIRED, CommandStatus.CANCELLED)
-        if command.status not in ended:
-            return
-        ledger.commands[key] = msgspec.structs.replace(
-            command,
-            status=_RESULTS[result.status],
-            output=result.output,
-            started_at=result.started_at,
-            finished_at=result.finished_at or at,
-            acknowledged_at=command.acknowledged_at or at,
-        )
-        self._withdraw(ledger, "command", key)
-
-    def _take_outcome(self, ledger: Ledger, report: ApprovalOutcomeReport, at: datetime) -> None:
-        key = _key("appr", report.approval_id)
-        approval = ledger.approvals.get(key) if key else None
-        if key is None or approval is None or approval.status is ApprovalStatus.PENDING:
-            raise NotFound(f"no settled approval {report.approval_id} exists")
-        if approval.outcome is None:
-            ledger.approvals[key] = msgspec.structs.replace(
-                approval, outcome=report.outcome.value, outcome_detail=report.detail, outcome_at=at
-            )
-
-
-def _next_due(ledger: Ledger) -> datetime | None:
-    due = [one.expires_at for one in ledger.approvals.values() if one.status is ApprovalStatus.PENDING]
-    due += [one.expires_at for one in ledger.commands.values() if one.status in _OPEN]
-    return min(due, default=None)
-
-
-def _key(prefix: str, text: str) -> UUID | None:
-    try:
-        return parse_id(prefix, text)
-    except ValueError:
-        return None
 
 
 def _away() -> Overloaded:

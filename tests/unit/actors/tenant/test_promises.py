@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 import trio
 
@@ -192,21 +193,14 @@ async def test_what_is_committed_is_the_answer_though_the_push_must_wait(world: 
     approval = await world.asked(await world.connect(last_seq=1))
     await world.command()
     # A promise made elsewhere makes the next push load a page, and that fails.
-    world.book._promise(
-        world.ledger, lambda seq: Command(seq, "cmd_x", "X", world.wish().tool_args, world.later(), world.later())
-    )
-    begin = world.book._begin
-
-    async def only_settle(name: str) -> None:
-        world.book.away = name == "deliveries"
-        await begin(name)
-
-    world.book._begin = only_settle  # type: ignore[method-assign]
+    later = world.later()
+    world.ledger.promise(lambda seq: Command(seq, "cmd_x", "X", msgspec.Raw(b"{}"), later, later))
+    world.book.away_for = {"deliveries"}
     settled = await world.decide(approval)
     assert settled.status == "APPROVED", "the person's decision stands and is answered"
     live = world.shown
     assert live["sentSeq"] < live["issuedSeq"]
-    world.book._begin, world.book.away = begin, False  # type: ignore[method-assign]
+    world.book.away_for = set()
     await trio.sleep(1.1)
     assert world.shown["sentSeq"] == world.shown["issuedSeq"], "and is pushed when the database is back"
 
@@ -225,16 +219,10 @@ async def test_the_page_after_an_ack_is_tried_again(world: World) -> None:
 
 
 async def test_the_page_after_hello_is_tried_again(world: World) -> None:
-    begin = world.book._begin
-
-    async def no_pages(name: str) -> None:
-        world.book.away = name == "deliveries"
-        await begin(name)
-
-    world.book._begin = no_pages  # type: ignore[method-assign]
+    world.book.away_for = {"deliveries"}
     link = await world.connect()
     assert link.seqs == []
-    world.book._begin, world.book.away = begin, False  # type: ignore[method-assign]
+    world.book.away_for = set()
     await trio.sleep(1.1)
     assert link.seqs == [1]
 
