@@ -19,7 +19,7 @@ OpenHub = Callable[..., AbstractContextManager[HubProcess]]
 @contextmanager
 def short_folder() -> Iterator[Path]:
     """A folder with a short path, in memory where there is room: kill -9 of a process loses nothing of it."""
-    with tempfile.TemporaryDirectory(prefix="hub-", dir=roomy_memory(), ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(prefix="world-", dir=roomy_memory(), ignore_cleanup_errors=True) as folder:
         yield Path(folder)
 
 

@@ -176,7 +176,7 @@ def free_port() -> int:
 
 
 async def until(
-    condition: Callable[[], object | Awaitable[object]], *, what: str = "a condition", seconds: float = 20
+    condition: Callable[[], object | Awaitable[object]], *, what: str = "a condition", seconds: float = 40
 ) -> None:
     """Wait for what other processes do in their own time: there is no event for it, and no clock to jump."""
     with trio.move_on_after(seconds):

@@ -26,7 +26,8 @@ async def test_a_missing_or_wrong_key_is_refused_at_the_handshake(world: World, 
     assert headers["WWW-Authenticate"] == "Bearer"
     assert refused_lines(world, 401, reason) == before + 1
     # The same key opens nothing over HTTP either.
-    answer = await world.nobody.call("GET", "/api/v1/tenant/config", headers={"Authorization": f"Bearer {key or ''}"})
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    answer = await world.nobody.call("GET", "/api/v1/tenant/config", headers=headers)
     assert answer.status_code == 401
     assert world.hub.value("SELECT key_first_used_at FROM server_connections WHERE order_id = $1", tenant.order) is None
 

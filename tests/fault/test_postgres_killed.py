@@ -43,19 +43,20 @@ async def test_killed_three_times_under_load(own_world: World) -> None:
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(take)
-            for _ in range(3):
-                nursery.start_soon(issue)
-            for _ in range(3):
-                goal = len(made()) + 40
-                await until(lambda goal=goal: len(made()) >= goal)
-                refused = sum(answer.status_code == 503 for answer in answers)
-                os.kill(hub.postmaster_pid, signal.SIGKILL)
-                killed_at = time.monotonic()
-                await until(lambda refused=refused: sum(a.status_code == 503 for a in answers) > refused)
-                goal = len(made())
-                await until(lambda goal=goal: len(made()) > goal)
-                assert time.monotonic() - killed_at < 10
-            done.set()
+            async with trio.open_nursery() as people:
+                for _ in range(3):
+                    people.start_soon(issue)
+                for _ in range(3):
+                    goal = len(made()) + 40
+                    await until(lambda goal=goal: len(made()) >= goal)
+                    refused = sum(answer.status_code == 503 for answer in answers)
+                    os.kill(hub.postmaster_pid, signal.SIGKILL)
+                    killed_at = time.monotonic()
+                    await until(lambda refused=refused: sum(a.status_code == 503 for a in answers) > refused)
+                    goal = len(made())
+                    await until(lambda goal=goal: len(made()) > goal)
+                    assert time.monotonic() - killed_at < 10
+                done.set()
             await until(lambda: len(heard) >= tenant.marks()[0] - 1)
             nursery.cancel_scope.cancel()
         # The same socket as ever, and it works.
