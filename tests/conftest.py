@@ -36,3 +36,8 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     """An open Database on a fresh, migrated database."""
     async with Database.open(database_url, pool_size=4) as database:
         yield database
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The browser's tests come last: Playwright keeps an asyncio loop running until the session ends."""
+    items.sort(key=lambda item: "browser" in item.path.parts)
