@@ -57,6 +57,9 @@ async def test_agents_act_once_for_each_approval_and_never_without(world: World,
         )
         await until(lambda: world.hub.value(open_ends, order) == 0)
     finally:
+        import shutil
+
+        shutil.copy(world.hub.log, str(tmp_path / "hub.log"))
         wrapper.kill()
 
     ended = world.hub.sql(outcomes, order)
