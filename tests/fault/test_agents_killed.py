@@ -14,7 +14,7 @@ from tests.end_to_end.hub_process import until
 from tests.end_to_end.world import World
 from tests.fault.wrapper_process import WrapperProcess
 
-DENIED = ("db_drop", "newsletter_send")
+DENIED = ("shell", "ghost_post_update", "email_send")
 
 
 @pytest.mark.slow
@@ -26,8 +26,10 @@ async def test_agents_act_once_for_each_approval_and_never_without(world: World,
     order = parse_id("ord", order_id)
     outcomes = "SELECT tool_name, status, outcome, outcome_detail FROM command_approvals WHERE order_id = $1"
 
+    enough = trio.Event()
+
     async def decide() -> None:
-        while True:
+        while not enough.is_set():
             pending = await world.customer.ok("GET", f"/api/v1/customer/approvals?orderId={order_id}&pageSize=100")
             for approval in pending:
                 action = "deny" if approval["toolName"] in DENIED else "approve"
@@ -36,19 +38,21 @@ async def test_agents_act_once_for_each_approval_and_never_without(world: World,
                 decided[action] += 1
             await trio.sleep(0.02)
 
+    async def decisions(more: int) -> None:
+        goal = decided.total() + more
+        await until(lambda: wrapper.running() and decided.total() >= goal, what=f"{goal} decisions, {decided}")
+
     try:
         wrapper.start(world.hub.url, await world.registration_token(order_id), pace_seconds=0.1)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(decide)
             for _ in range(5):
-                goal = decided.total() + 8
-                await until(lambda goal=goal: decided.total() >= goal)
+                await decisions(8)
                 await trio.sleep(dice.uniform(0, 0.1))
                 wrapper.kill()
                 wrapper.start(world.hub.url, pace_seconds=0.1)
-            goal = decided.total() + 8
-            await until(lambda: decided.total() >= goal)
-            nursery.cancel_scope.cancel()
+            await decisions(8)
+            enough.set()
         # Without a pace it asks for nothing new, and settles what is open.
         assert await trio.to_thread.run_sync(wrapper.terminate) == 0
         wrapper.start(world.hub.url)
@@ -70,6 +74,7 @@ async def test_agents_act_once_for_each_approval_and_never_without(world: World,
     assert executed.total() > 0
     for tool in {row[0] for row in ended}:
         assert executed[tool] <= acted[tool] <= executed[tool] + unknown[tool], tool
+    assert decided["deny"] > 0
     assert not any(acted[tool] for tool in DENIED)
     assert all(row[1] == "DENIED" for row in ended if row[0] in DENIED and row[1] != "PENDING")
     key = world.hub.log.read_text().count("hk_")

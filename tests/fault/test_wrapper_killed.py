@@ -48,6 +48,7 @@ class Pair:
         now: dict[str, Any] = {}
 
         async def known() -> bool:
+            self.wrapper.running()
             now.update(await self.tenant.command_now(command_id))
             return now["status"] in ("SUCCEEDED", "FAILED")
 

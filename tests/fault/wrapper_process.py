@@ -50,6 +50,12 @@ class WrapperProcess:
             self._process.wait(timeout=10)
             self._process = None
 
+    def running(self) -> bool:
+        """Whether it runs, as it must until it is told or killed."""
+        assert self._process is not None
+        assert self._process.poll() is None, f"the wrapper ended by itself ({self._process.returncode})"
+        return True
+
     def terminate(self) -> int:
         """SIGTERM; its exit status."""
         assert self._process is not None
