@@ -11,13 +11,16 @@ import trio
 import trio.lowlevel
 
 from bench.hub_process import HubProcess, Tenant, running_hub, seed
+from bench.process_figures import cpu_seconds, resident_kib
+from bench.said import Question, ack, headers_of, hello
 from bench.wire import Fleet, Http, Socket, now_ms, percentile
-from protocol.canonical import args_hash
-from protocol.tenant import SOCKET_PATH, SUBPROTOCOL
+from protocol.tenant import SOCKET_PATH
 
-CAPABILITIES = ["command", "approvalSettled", "configOffered"]
-ARGUMENTS = {"path": "/opt/letsbe/stacks/nextcloud/data/tmp/*", "recursive": True}
-HASH = args_hash("file_delete", ARGUMENTS)
+QUESTION = Question(
+    "file_delete",
+    {"path": "/opt/letsbe/stacks/nextcloud/data/tmp/*", "recursive": True},
+    "IT Admin wants to delete /nextcloud/data/tmp/* (47 files, 2.3GB)",
+)
 
 
 class Wrapper:
@@ -25,46 +28,19 @@ class Wrapper:
 
     def __init__(self, fleet: Fleet, hub: HubProcess, tenant: Tenant, board: Board) -> None:
         self._board = board
-        self._fleet = fleet
-        headers = {"Authorization": f"Bearer {tenant.key}", "Sec-WebSocket-Protocol": SUBPROTOCOL}
-        self.socket = fleet.connect("127.0.0.1", hub.port, SOCKET_PATH, headers, self._on_text)
-        hello = {
-            "type": "hello",
-            "protocolMin": 1,
-            "protocolMax": 1,
-            "wrapperVersion": "bench",
-            "bootId": str(uuid.uuid4()),
-            "capabilities": CAPABILITIES,
-        }
-        self.say(hello)
-
-    def say(self, frame: dict[str, object]) -> None:
-        """Send a frame."""
-        self.socket.send(json.dumps(frame).encode())
+        self.socket = fleet.connect("127.0.0.1", hub.port, SOCKET_PATH, headers_of(tenant), self._on_text)
+        self.socket.send(hello(str(uuid.uuid4())))
 
     def ask(self, request_id: str) -> None:
         """Ask for an approval."""
-        self.say(
-            {
-                "type": "approvalRequest",
-                "id": request_id,
-                "agentId": "it-admin",
-                "commandClass": "red",
-                "toolName": "file_delete",
-                "toolArgs": ARGUMENTS,
-                "argsHash": HASH,
-                "humanReadable": "IT Admin wants to delete /nextcloud/data/tmp/* (47 files, 2.3GB)",
-            }
-        )
+        self.socket.send(QUESTION.asked(request_id))
 
     def _on_text(self, socket: Socket, data: bytes) -> None:
         at = now_ms()
         frame = json.loads(data)
         if "seq" in frame:
-            socket.send(b'{"type":"ack","seq":%d}' % frame["seq"])
+            socket.send(ack(frame["seq"]))
         match frame["type"]:
-            case "welcome":
-                self._board.welcomed += 1
             case "configOffered":
                 self._board.configured_one()
             case "accepted":
@@ -79,7 +55,6 @@ class Board:
     """What has happened so far, by request id."""
 
     def __init__(self) -> None:
-        self.welcomed = 0
         self.configured = 0
         self.accepted: dict[str, trio.Event] = {}
         self.settled: dict[str, trio.Event] = {}
@@ -137,7 +112,7 @@ async def measure(hub: HubProcess, sizes: Sequence[int], decisions: int, at_once
                 await trio.lowlevel.checkpoint()
             await board.all_configured(size)
             await trio.sleep(5)  # for acknowledgements to be stored and memory to settle
-            weights.append((size, hub.resident_kib()))
+            weights.append((size, resident_kib(hub.pid)))
             latencies: list[float] = []
             numbers = iter(range(decisions))
 
@@ -146,11 +121,11 @@ async def measure(hub: HubProcess, sizes: Sequence[int], decisions: int, at_once
                 for number in numbers:  # type: ignore[attr-defined]
                     await _decide(board, http, wrappers[number * 7919 % size], known, latencies)
 
-            before = hub.cpu_seconds()
+            before = cpu_seconds(hub.pid)
             async with trio.open_nursery() as workers:
                 for _ in range(at_once):
                     workers.start_soon(work)
-            cpu = hub.cpu_seconds() - before
+            cpu = cpu_seconds(hub.pid) - before
             click.echo(
                 f"sockets={size} decisions={len(latencies)} at_once={at_once} "
                 f"p50={percentile(latencies, 0.5):.2f} ms p99={percentile(latencies, 0.99):.2f} ms "

@@ -12,14 +12,17 @@ import click
 import trio
 
 from bench.hub_process import HubProcess, Tenant, running_hub, seed
+from bench.said import Question, ack, headers_of, hello
 from bench.wire import Fleet, Http, Socket
-from protocol.canonical import args_hash
-from protocol.tenant import SOCKET_PATH, SUBPROTOCOL
+from protocol.tenant import SOCKET_PATH
 
 ON_THE_WAY = 8  # unanswered messages of one wrapper
 UNDECIDED = 60  # accepted requests waiting for a decision, before wrappers stop asking for more
-ARGUMENTS = {"command": "tar czf /backup/a.tgz /srv", "cwd": "/srv"}
-HASH = args_hash("shell", ARGUMENTS)
+QUESTION = Question(
+    "shell",
+    {"command": "tar czf /backup/a.tgz /srv", "cwd": "/srv"},
+    "IT Admin wants to pack /srv (12 files, 80 MB)",
+)
 SETTLE_SECONDS = 120
 
 
@@ -55,18 +58,8 @@ class Wrapper:
 
     def connect(self, port: int) -> None:
         """Connect and say hello with what is journalled."""
-        headers = {"Authorization": f"Bearer {self._tenant.key}", "Sec-WebSocket-Protocol": SUBPROTOCOL}
-        self.socket = self._fleet.connect("127.0.0.1", port, SOCKET_PATH, headers, self._on_text)
-        hello = {
-            "type": "hello",
-            "protocolMin": 1,
-            "protocolMax": 1,
-            "wrapperVersion": "bench",
-            "bootId": self._boot_id,
-            "lastSeq": self.last_seq,
-            "capabilities": ["command", "approvalSettled", "configOffered"],
-        }
-        self.socket.send(json.dumps(hello).encode())
+        self.socket = self._fleet.connect("127.0.0.1", port, SOCKET_PATH, headers_of(self._tenant), self._on_text)
+        self.socket.send(hello(self._boot_id, last_seq=self.last_seq))
 
     @property
     def waiting(self) -> int:
@@ -100,7 +93,7 @@ class Wrapper:
             if frame["type"] == "approvalSettled":
                 request_id = str(frame["requestId"])
                 self._ledger.arrived[(request_id, str(frame["action"]))] += 1
-        socket.send(b'{"type":"ack","seq":%d}' % self.last_seq)
+        socket.send(ack(self.last_seq))
 
     def ask_more(self) -> None:
         """There is room for more requests again."""
@@ -110,17 +103,7 @@ class Wrapper:
     def _ask_more(self, socket: Socket) -> None:
         while self.asking and len(self._unaccepted) < ON_THE_WAY and len(self._ledger.undecided) < UNDECIDED:
             request_id = str(uuid.uuid4())
-            request = {
-                "type": "approvalRequest",
-                "id": request_id,
-                "agentId": "it-admin",
-                "commandClass": "red",
-                "toolName": "shell",
-                "toolArgs": ARGUMENTS,
-                "argsHash": HASH,
-                "humanReadable": "IT Admin wants to pack /srv (12 files, 80 MB)",
-            }
-            self._unaccepted[request_id] = json.dumps(request).encode()
+            self._unaccepted[request_id] = QUESTION.asked(request_id)
             socket.send(self._unaccepted[request_id])
 
 

@@ -99,18 +99,6 @@ class HubProcess:
             except subprocess.TimeoutExpired:
                 self.kill()
 
-    def resident_kib(self) -> int:
-        """Its resident memory, without its database's."""
-        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1])
-        raise RuntimeError("no VmRSS")
-
-    def cpu_seconds(self) -> float:
-        """User and system time of its threads so far."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
 
 @contextmanager
 def running_hub() -> Iterator[HubProcess]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from statistics import median
 
 import click
 import msgspec
 
+from bench.process_figures import cpu_seconds, resident_kib
+from bench.said import ack
 from bench.wire import Fleet, Socket
 from controlplane.door.process import raise_file_limit
 
@@ -36,7 +36,7 @@ class Client:
         self.acknowledged = 0
 
     def on_text(self, socket: Socket, data: bytes) -> None:
-        socket.send(b'{"type":"ack","seq":%d}' % _decode(data).seq)
+        socket.send(ack(_decode(data).seq))
         self.acknowledged += 1
 
 
@@ -50,21 +50,6 @@ def server(module: str) -> Iterator[tuple[int, int]]:
     finally:
         process.kill()
         process.wait()
-
-
-def cpu_seconds(pid: int) -> float:
-    """User and system time of a process so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def resident_kib(pid: int) -> int:
-    """Resident memory of a process."""
-    return next(
-        int(line.split()[1])
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines()
-        if line.startswith("VmRSS:")
-    )
 
 
 def measure(module: str, sockets: int, seconds: float) -> tuple[float, float, float]:

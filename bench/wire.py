@@ -35,13 +35,12 @@ class Socket:
         open: neither side has closed.
     """
 
-    __slots__ = ("_buffer", "_out", "closed_code", "on_text", "open", "sock")
+    __slots__ = ("_buffer", "_out", "on_text", "open", "sock")
 
     def __init__(self, sock: socket.socket, on_text: Callable[[Socket, bytes], None]) -> None:
         self.sock = sock
         self.on_text = on_text
         self.open = True
-        self.closed_code: int | None = None
         self._buffer = b""
         self._out = b""
 
@@ -81,7 +80,6 @@ class Socket:
             if opcode == 1:
                 self.on_text(self, payload)
             elif opcode == 8:
-                self.closed_code = struct.unpack("!H", payload[:2])[0] if len(payload) >= 2 else 1005
                 self.open = False
         self._buffer = buffer[at:]
 
@@ -111,7 +109,6 @@ class Fleet:
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._sockets: dict[int, Socket] = {}
-        self.on_lost: Callable[[Socket], None] = lambda _lost: None
 
     def connect(
         self, host: str, port: int, path: str, headers: dict[str, str], on_text: Callable[[Socket, bytes], None]
@@ -153,7 +150,6 @@ class Fleet:
             client.flush()
             if not client.open:
                 self._forget(client)
-                self.on_lost(client)
 
     async def run(self) -> None:
         """Hand messages over as they come, until cancelled."""

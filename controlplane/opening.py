@@ -75,13 +75,19 @@ def build_sessions(
 
 
 def build_accounts(
-    database: Database, settings: Settings, *, clock: Clock, ids: Ids, randomness: Randomness
+    database: Database,
+    settings: Settings,
+    sessions: SessionService,
+    *,
+    clock: Clock,
+    ids: Ids,
+    randomness: Randomness,
 ) -> AccountService:
     """The accounts of this Hub over its database."""
     return AccountService(
         StaffStore(database, clock=clock, ids=ids),
         CustomerStore(database, clock=clock, ids=ids),
-        build_sessions(database, settings, clock=clock, ids=ids, randomness=randomness),
+        sessions,
         Passwords(),
         randomness=randomness,
         setup_token_required=not settings.loopback_only,

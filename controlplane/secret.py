@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from typing import Final, NoReturn
 
@@ -49,3 +50,8 @@ class Secret:
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("a Secret is not pickled: reveal() it where it must leave the process")
+
+
+def hash_of(token: str) -> bytes:
+    """What is kept of a token or key: SHA-256, enough for what carries 256 bits of randomness."""
+    return hashlib.sha256(token.encode()).digest()

@@ -84,7 +84,8 @@ async def open_hub(
             order_book=PostgresOrderBook(database),
             heartbeat_seconds=settings.heartbeat_seconds,
         )
-        accounts = build_accounts(database, settings, clock=clock, ids=ids, randomness=randomness)
+        sessions = build_sessions(database, settings, clock=clock, ids=ids, randomness=randomness)
+        accounts = build_accounts(database, settings, sessions, clock=clock, ids=ids, randomness=randomness)
         servers = ServerStore(database, ids=ids, randomness=randomness, heartbeat_seconds=settings.heartbeat_seconds)
         hub = Hub(
             clock=clock,
@@ -92,7 +93,7 @@ async def open_hub(
             randomness=randomness,
             limits=Limits(clock, standard_limits(settings.rate_limit_per_minute)),
             accounts=accounts,
-            sessions=build_sessions(database, settings, clock=clock, ids=ids, randomness=randomness),
+            sessions=sessions,
             customers=CustomerStore(database, clock=clock, ids=ids),
             orders=OrderStore(database, clock=clock, ids=ids),
             approvals=ApprovalStore(database),
@@ -257,6 +258,5 @@ def _frame_numbers(tenant_socket: TenantSocket) -> dict[str, float]:
 
 
 def _socket_numbers(door: Door) -> dict[str, float]:
-    stats = door.poller.stats
-    numbers = {name: float(getattr(stats, name)) for name in stats.__slots__}
+    numbers = {name: float(count) for name, count in door.poller.stats.as_dict().items()}
     return {**numbers, "open": float(len(door.poller)), "http_connections": float(door.http.connections)}

@@ -78,6 +78,7 @@ class Conversation:
         self._scope = trio.CancelScope()
         self._ending: Ending | None = None
         self._cut = False
+        self._sending: set[trio.CancelScope] = set()
         self._wake = trio.Event()
         self._state: Heartbeat | None = None
         self._replies: deque[Reply] = deque()
@@ -96,6 +97,12 @@ class Conversation:
         """End it politely: this process is about to stop."""
         if self._ending is None:
             self._ending = Ending(code=CloseCode.DONE, reason="stopping")
+        self._stop()
+
+    def _stop(self) -> None:
+        """What is being sent may end, for a goodbye cannot follow half a frame; nothing else goes on."""
+        for sending in self._sending:
+            sending.deadline = min(sending.deadline, trio.current_time() + CLOSE_SECONDS)
         self._scope.cancel()
 
     async def run(self, on_welcome: Callable[[Welcome], None]) -> Ending:
@@ -275,28 +282,30 @@ class Conversation:
         await self._send_bytes(encode(frame))
 
     async def _send_bytes(self, data: bytes) -> None:
-        sent = False
-        with trio.move_on_after(SEND_SECONDS):
-            await self._guard(self._socket.send(data, text=True))
-            sent = True
-        if not sent:
-            await self._end(Ending(reason=f"the Hub took nothing for {SEND_SECONDS:g} s"))
+        await self._guard(self._socket.send(data, text=True))
 
     async def _guard(self, sending: Awaitable[T]) -> T:
-        """Send something. If it is cut off, half a frame may be out, and nothing may be sent after it."""
-        try:
-            return await sending
-        except ConnectionClosed as closed:
-            return await self._end(_ending_of(closed))
-        except trio.Cancelled:
-            self._cut = True
-            raise
+        """Send something, whole even while all else is cancelled, or nothing may be sent after it."""
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + SEND_SECONDS) as scope:
+            self._sending.add(scope)
+            try:
+                return await sending
+            except ConnectionClosed as closed:
+                ending = _ending_of(closed)
+            except trio.Cancelled:
+                self._cut = True
+                raise
+            finally:
+                self._sending.discard(scope)
+        if scope.cancelled_caught:
+            ending = Ending(reason=f"the Hub took nothing for {SEND_SECONDS:g} s")
+        return await self._end(ending)
 
     async def _end(self, ending: Ending) -> Never:
         """End this conversation; the first ending is the one that counts. Does not return."""
         if self._ending is None:
             self._ending = ending
-        self._scope.cancel()
+        self._stop()
         await trio.sleep_forever()
         raise AssertionError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 from actors.people import Author
 from controlplane.api.callers import CustomerCaller, Person, StaffCaller
@@ -20,16 +20,23 @@ from protocol.words import UserType
 
 SESSION_COOKIE: Final = "next-auth.session-token"
 
+P_co = TypeVar("P_co", bound=Person, covariant=True)
+
 _BY_SESSION: Final[Sequence[Mapping[str, list[str]]]] = ({"sessionToken": []}, {"sessionCookie": []})
 
 
-class Staff(Guard[StaffCaller]):
-    """Staff whose role has all of these permissions."""
+class SessionGuard(Guard[P_co]):
+    """What the guards of people have in common: a session, counted by itself."""
 
-    admits: ClassVar[type] = StaffCaller
     rate: ClassVar[str] = SESSION
     openapi_security = _BY_SESSION
     refuses: ClassVar[Sequence[type[Fault]]] = (Unauthorized, Forbidden)
+
+
+class Staff(SessionGuard[StaffCaller]):
+    """Staff whose role has all of these permissions."""
+
+    admits: ClassVar[type] = StaffCaller
 
     def __init__(self, *permissions: Permission) -> None:
         self.permissions = permissions
@@ -44,13 +51,10 @@ class Staff(Guard[StaffCaller]):
         return caller
 
 
-class Customer(Guard[CustomerCaller]):
+class Customer(SessionGuard[CustomerCaller]):
     """Customers; what they may see is a matter of the stores' scope."""
 
     admits: ClassVar[type] = CustomerCaller
-    rate: ClassVar[str] = SESSION
-    openapi_security = _BY_SESSION
-    refuses: ClassVar[Sequence[type[Fault]]] = (Unauthorized, Forbidden)
 
     async def admit(self, incoming: Incoming, hub: Hub) -> CustomerCaller:
         caller = caller_of(await session_of(incoming, hub))
@@ -59,13 +63,10 @@ class Customer(Guard[CustomerCaller]):
         return caller
 
 
-class SignedIn(Guard[Any]):
+class SignedIn(SessionGuard[Any]):
     """Staff and customers alike."""
 
     admits: ClassVar[type] = object
-    rate: ClassVar[str] = SESSION
-    openapi_security = _BY_SESSION
-    refuses: ClassVar[Sequence[type[Fault]]] = (Unauthorized, Forbidden)
 
     async def admit(self, incoming: Incoming, hub: Hub) -> Person:
         return caller_of(await session_of(incoming, hub))

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import unquote
 
+from controlplane.services.bearer import token_in
+
 _SANE_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _EMPTY: Final[Mapping[str, str]] = {}
 
@@ -78,10 +80,7 @@ class Incoming:
     @property
     def bearer(self) -> str | None:
         """The token of `Authorization: Bearer …` (RFC 6750 section 2.1)."""
-        scheme, _, token = self.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer":
-            return None
-        return token.strip() or None
+        return token_in(self.headers.get("authorization")) or None
 
     @property
     def media_type(self) -> str:

@@ -14,7 +14,7 @@ import trio
 from actors.people import Author
 from actors.runtime.ports import SystemClock, SystemIds, SystemRandomness
 from controlplane.cli import Refused
-from controlplane.opening import build_accounts, open_database, open_ground
+from controlplane.opening import build_accounts, build_sessions, open_database, open_ground
 from controlplane.secret import Secret
 from controlplane.settings import Settings
 from controlplane.state_folder import StateFolder
@@ -68,7 +68,8 @@ async def _create(settings: Settings, folder: StateFolder, email: str, name: str
             await migrate(database)
         clock, randomness = SystemClock(), SystemRandomness()
         ids = SystemIds(clock, randomness)
-        accounts = build_accounts(database, settings, clock=clock, ids=ids, randomness=randomness)
+        sessions = build_sessions(database, settings, clock=clock, ids=ids, randomness=randomness)
+        accounts = build_accounts(database, settings, sessions, clock=clock, ids=ids, randomness=randomness)
         author = Author.system(f"hub create-owner by {getpass.getuser()} (user {os.getuid()})")
         member = await accounts.create_owner(author, email=email, name=name, password=password.reveal())
         return member.id

@@ -11,8 +11,9 @@ import structlog
 
 from actors.people import Author
 from actors.runtime.ports import Randomness
+from controlplane.secret import hash_of
 from controlplane.services.passwords import Passwords
-from controlplane.services.sessions import SessionService, Started, token_hash
+from controlplane.services.sessions import SessionService, Started
 from controlplane.store.customers import CustomerStore, NewCustomer
 from controlplane.store.staff import Credentials, NewStaff, StaffMember, StaffStore
 from protocol.faults import Conflict, Forbidden, Unauthorized, ValidationError
@@ -63,7 +64,7 @@ class AccountService:
         if not self._setup_token_required:
             return None
         token = base64.b32encode(self._randomness.token(20)).decode().lower()
-        return token if await self._staff.offer_setup_token(token_hash(token)) else None
+        return token if await self._staff.offer_setup_token(hash_of(token)) else None
 
     async def set_up(
         self, author: Author, *, email: str, name: str, password: str, setup_token: str | None
@@ -166,5 +167,5 @@ def _author_of(known: Credentials, address: str, request_id: str | None) -> Auth
 def _check_setup_token(wanted: bytes | None, given: str | None) -> None:
     if not given:
         raise ValidationError.of("setupToken", "is required: the Hub printed it when it first started")
-    if wanted is None or not hmac.compare_digest(wanted, token_hash(given)):
+    if wanted is None or not hmac.compare_digest(wanted, hash_of(given)):
         raise Forbidden("the setup token is wrong")

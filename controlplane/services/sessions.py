@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import re
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -14,6 +13,7 @@ import msgspec
 
 from actors.people import Author
 from actors.runtime.ports import Clock, Randomness
+from controlplane.secret import hash_of
 from controlplane.store.sessions import NewSession, Session, SessionStore
 from protocol.faults import Unauthorized
 from protocol.words import Role, UserType
@@ -64,8 +64,8 @@ class SessionService:
             NewSession(
                 user_type=user_type,
                 account=account,
-                token_hash=token_hash(token),
-                replaces=token_hash(replaces) if replaces and _is_token(replaces) else None,
+                token_hash=hash_of(token),
+                replaces=hash_of(replaces) if replaces and _is_token(replaces) else None,
                 user_agent=user_agent.replace("\0", "")[:_LONGEST_USER_AGENT] if user_agent else None,
             ),
         )
@@ -83,7 +83,7 @@ class SessionService:
     async def look(self, token: str) -> Session | None:
         """The live session of a token, without a note of its use."""
         # What is no token of ours costs no query.
-        return await self._store.find(token_hash(token)) if _is_token(token) else None
+        return await self._store.find(hash_of(token)) if _is_token(token) else None
 
     async def live(self, keys: Sequence[UUID]) -> dict[UUID, Role | None]:
         """Which of these sessions are alive, each with its role as it is now (None: a customer's)."""
@@ -106,11 +106,6 @@ class SessionService:
 
     def _is_due(self, session: Session) -> bool:
         return self._clock.now() - session.last_seen_at >= NOTED_EVERY
-
-
-def token_hash(token: str) -> bytes:
-    """SHA-256: enough for a secret of 256 random bits."""
-    return hashlib.sha256(token.encode()).digest()
 
 
 def _is_token(text: str) -> bool:

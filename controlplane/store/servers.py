@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -16,6 +15,7 @@ from actors.people import Author
 from actors.ports import Registered
 from actors.runtime.ports import Ids, Randomness
 from actors.tenant.presence import presence_of
+from controlplane.secret import hash_of
 from controlplane.store import audit, events
 from controlplane.store.database import Database
 from controlplane.store.keys import key_of, missing
@@ -105,11 +105,6 @@ _LIST = text(f"{_VIEW} ORDER BY s.registered_at DESC, s.id DESC LIMIT :limit OFF
 _COUNT = text("SELECT count(*) FROM server_connections")
 _GET = text(f"{_VIEW} WHERE s.id = :id")
 _OF_ORDERS = text(f"{_VIEW} WHERE s.order_id = ANY(CAST(:orders AS uuid[]))")
-
-
-def hash_of(secret: str) -> bytes:
-    """SHA-256: enough for what carries 256 bits of randomness."""
-    return hashlib.sha256(secret.encode()).digest()
 
 
 def prefix_of(key: str) -> str | None:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from sqlalchemy import event, select, text, update
 
-from controlplane.services.sessions import token_hash
+from controlplane.secret import hash_of
 from controlplane.store import sessions as session_rows
 from controlplane.store.customers import CustomerChange
 from controlplane.store.tables.accounts import sessions, staff
@@ -214,7 +214,7 @@ async def test_a_session_is_kept_as_a_hash_only(people):
     token = browser.cookies[SESSION]
     assert len(token) == 43
     rows = await people.database.read(lambda connection: connection.execute(select(sessions)).mappings().all())
-    assert [row["token_hash"] for row in rows] == [token_hash(token)]
+    assert [row["token_hash"] for row in rows] == [hash_of(token)]
     everything = await people.database.read(
         lambda connection: connection.execute(text("SELECT s::text FROM sessions s")).scalar_one()
     )
@@ -319,7 +319,7 @@ async def test_the_use_of_a_session_is_written_down_once_a_minute_at_most(people
 
 async def test_a_session_is_found_by_one_indexed_query(people):
     owner = await people.owner()
-    wanted = token_hash(owner.cookies[SESSION])
+    wanted = hash_of(owner.cookies[SESSION])
 
     def look(connection):
         statements = []

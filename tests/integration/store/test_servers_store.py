@@ -11,10 +11,11 @@ import trio
 from actors.people import Author, Scope
 from actors.ports import Registered
 from actors.runtime.ports import SystemRandomness
+from controlplane.secret import hash_of
 from controlplane.store.approvals import ApprovalStore
 from controlplane.store.commands import CommandStore
 from controlplane.store.database import Database
-from controlplane.store.servers import ServerStore, hash_of, prefix_of
+from controlplane.store.servers import ServerStore, prefix_of
 from protocol.faults import NotFound, Unauthorized
 from protocol.ids import CommandId, ServerId, format_id
 from protocol.objects import UsageBucket

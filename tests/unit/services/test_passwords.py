@@ -75,11 +75,13 @@ def test_what_only_the_person_knows_is_allowed(passwords, password):
 async def test_few_hash_at_a_time_and_few_wait(passwords):
     passwords = Passwords(threads=2, max_waiting=3, time_cost=1, memory_kib=64)
     release, running, most = threading.Event(), [], []
+    begun = threading.Semaphore(0)
 
     def slow(password_hash, password):
         running.append(1)
         most.append(len(running))
-        release.wait(10)
+        begun.release()
+        release.wait(60)
         running.pop()
         return True
 
@@ -97,5 +99,7 @@ async def test_few_hash_at_a_time_and_few_wait(passwords):
             nursery.start_soon(check)
         await trio.testing.wait_all_tasks_blocked()
         assert len(refused) == 3
+        for _ in range(2):
+            assert await trio.to_thread.run_sync(begun.acquire, True, 60)
         release.set()
     assert max(most) == 2
