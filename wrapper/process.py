@@ -14,9 +14,10 @@ import trio
 
 from wrapper.agents import Effects, run_scripted_agents, scripted_executors
 from wrapper.daemon import Fittings, Wrapper
-from wrapper.health import serve_health
+from wrapper.health import add_health
 from wrapper.hub_address import HubAddress
 from wrapper.keyring import Keyring, Secret
+from wrapper.local_api import LocalApi
 from wrapper.ports import SystemClock, SystemRandomness, new_id
 from wrapper.registration import RegistrationRefused, instance_id, register
 from wrapper.state_folder import StateFolder
@@ -104,12 +105,14 @@ async def _run(
             return running[0].status()
         return {"status": "registering", "safetyWrapper": {"version": version, "connected": False}, "openclaw": None}
 
+    api = LocalApi()
+    add_health(api, status)
     host, port = options.listen
     try:
-        port = await nursery.start(serve_health, host, port, status)
+        port = await nursery.start(api.serve, host, port)
     except OSError as error:
-        raise CannotStart(f"cannot listen on {host}:{port} for /health: {error.strerror or error}") from error
-    log.info("health.listening", host=host, port=port)
+        raise CannotStart(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+    log.info("local_api.listening", host=host, port=port)
     keyring = Keyring(folder, options.master_key)
     instance = instance_id(folder, new_id(clock, randomness))
     key = await _until(told, lambda: _hub_key(options, keyring, instance))

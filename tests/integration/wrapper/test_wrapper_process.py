@@ -16,7 +16,8 @@ import pytest
 import trio
 
 from tests.integration.wrapper.hub_peer import KEY, TOKEN, HubPeer
-from wrapper.health import serve_health
+from wrapper.health import add_health
+from wrapper.local_api import LocalApi
 
 CLI = Path(sys.executable).parent / "safety-wrapper"
 
@@ -120,8 +121,10 @@ async def test_help_teaches(tmp_path: Path):
 @asynccontextmanager
 async def health() -> AsyncIterator[str]:
     status: dict[str, Any] = {"status": "ok", "safetyWrapper": {"connected": True}, "openclaw": None}
+    api = LocalApi()
+    add_health(api, lambda: status)
     async with trio.open_nursery() as nursery:
-        port = await nursery.start(serve_health, "127.0.0.1", 0, lambda: status)
+        port = await nursery.start(api.serve, "127.0.0.1", 0)
         yield f"http://127.0.0.1:{port}"
         nursery.cancel_scope.cancel()
 
