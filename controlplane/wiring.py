@@ -101,6 +101,7 @@ async def open_hub(
             servers=servers,
             polling=PollingStore(database, heartbeat_seconds=settings.heartbeat_seconds),
             agents=AgentStore(database, clock=clock, ids=ids, heartbeat_seconds=settings.heartbeat_seconds),
+            events=EventStore(database),
             sealer=Sealer(master_keys),
             system=system,
             csrf_secret=hashlib.sha256(b"csrf " + master_keys[0].reveal().encode()).digest(),
@@ -122,10 +123,9 @@ async def open_hub(
 
 async def _start_consoles(nursery: trio.Nursery, hub: Hub, database: Database, settings: Settings) -> Consoles:
     """What tells the consoles of this node: events, presence, and the end of their sessions."""
-    events = EventStore(database)
     silence = PresenceStore(database, heartbeat_seconds=settings.heartbeat_seconds)
     presence = PresenceFeed(hub.servers, silence, hub.clock, frame=text_frame)
-    feed = Feed(events, frame=text_frame, on_order=presence.mark)
+    feed = Feed(hub.events, frame=text_frame, on_order=presence.mark)
     keeping = Doorkeeping(
         origin_allowed=partial(origin_allowed, hub=hub),
         cookies=read_cookies,
@@ -137,7 +137,7 @@ async def _start_consoles(nursery: trio.Nursery, hub: Hub, database: Database, s
     await nursery.start(feed.run)
     nursery.start_soon(presence.run, feed.viewers)
     nursery.start_soon(consoles.run)
-    nursery.start_soon(forget_old_events, events, hub.clock)
+    nursery.start_soon(forget_old_events, hub.events, hub.clock)
     hub.metrics.read("consoles", lambda: {"open": float(len(consoles)), "events": float(feed.published)})
     return consoles
 

@@ -120,6 +120,19 @@ from_console: Final = Codec(FromConsole)
 to_console: Final = Codec(ToConsole)
 
 
+# --- what has happened before, by HTTP ----------------------------------------------------------------------
+
+
+class PastEvent(Spoken):
+    """One committed change as it is read later; the same as the frame `event`."""
+
+    cursor: str
+    kind: str
+    at: datetime
+    revision: int
+    data: msgspec.Raw
+
+
 # --- what events tell that is no object of its own ---------------------------------------------------------
 
 

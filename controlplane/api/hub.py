@@ -19,6 +19,7 @@ from controlplane.store.agents import AgentStore
 from controlplane.store.approvals import ApprovalStore
 from controlplane.store.commands import CommandStore
 from controlplane.store.customers import CustomerStore
+from controlplane.store.events import EventStore
 from controlplane.store.orders import OrderStore
 from controlplane.store.polling import PollingStore
 from controlplane.store.servers import ServerStore
@@ -67,6 +68,7 @@ class Hub:
     servers: ServerStore = field(default_factory=_not_wired)
     polling: PollingStore = field(default_factory=_not_wired)
     agents: AgentStore = field(default_factory=_not_wired)
+    events: EventStore = field(default_factory=_not_wired)
     sealer: Sealer = field(default_factory=_not_wired)
     system: ActorSystem = field(default_factory=_not_wired)
     csrf_secret: bytes = field(default_factory=_not_wired, repr=False)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from controlplane.api.account import pages, session, setup, sign_in
 from controlplane.api.admin import agents as admin_agents
 from controlplane.api.admin import approvals as admin_approvals
-from controlplane.api.admin import automation, customers, orders, registration_tokens, servers
+from controlplane.api.admin import automation, customers, order_events, orders, registration_tokens, servers
 from controlplane.api.console_pages import console_router
 from controlplane.api.customer import agents as customer_agents
 from controlplane.api.customer import approvals as customer_approvals
@@ -23,6 +23,7 @@ _MODULES = (
     pages,
     customers,
     orders,
+    order_events,
     automation,
     registration_tokens,
     servers,

@@ -13,7 +13,15 @@ import trio
 
 from controlplane.services.console_topics import Access, allows, channels_of, exists, order_of
 from controlplane.services.console_viewers import Viewer, Viewers
-from controlplane.store.events import PAGE, EventStore, Horizon, Position, StoredEvent
+from controlplane.store.events import (
+    PAGE,
+    EventStore,
+    Horizon,
+    Position,
+    StoredEvent,
+    cursor_of,
+    position_of,
+)
 from protocol.console import (
     TOPICS_MOST,
     CloseCode,
@@ -45,8 +53,6 @@ REPLAY_BYTES: Final = 4 * 1024 * 1024
 #: How many read their gap from the database at once.
 CATCHING_UP: Final = 4
 _SENDS_BETWEEN_CHECKPOINTS: Final = 500
-#: The largest number of PostgreSQL's bigint.
-LARGEST: Final = 2**63 - 1
 
 
 class Feed:
@@ -324,14 +330,8 @@ class Feed:
         return missed
 
     def _cursor_of(self, position: Position) -> str:
-        return f"{self._horizon.epoch:x}-{position.xid:x}-{position.id:x}"
+        return cursor_of(self._horizon.epoch, position)
 
     def _position_of(self, cursor: str) -> Position | None:
         """The position of a cursor; None where it is not one of these."""
-        try:
-            epoch, xid, number = (int(part, 16) for part in cursor.split("-"))
-        except ValueError:
-            return None
-        if epoch != self._horizon.epoch or max(xid, number) > LARGEST:
-            return None
-        return Position(xid, number)
+        return position_of(self._horizon.epoch, cursor)

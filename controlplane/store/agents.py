@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
+from uuid import UUID
 
-from sqlalchemy import Connection, func, select
+import msgspec
+from sqlalchemy import Connection, Row, func, select
 
 from actors.people import Scope
 from actors.runtime.ports import Clock, Ids
@@ -18,11 +20,29 @@ from controlplane.store.composition import HEARTBEAT_SECONDS
 from controlplane.store.database import Database
 from controlplane.store.keys import key_of, missing
 from controlplane.store.scope import covers
-from controlplane.store.tables.agents import agent_configs
+from controlplane.store.tables.agents import agent_configs, tenant_configs
 from controlplane.store.tables.orders import orders
 from controlplane.store.tables.tenants import server_connections
 from protocol.ids import AgentConfigId, OrderId
-from protocol.objects import AgentConfig, TenantConfig
+from protocol.objects import AgentConfig, Spoken, TenantConfig
+
+_config: Final = msgspec.json.Decoder(TenantConfig)
+
+
+class KeptConfig(Spoken):
+    """A configuration that was written for a tenant, and when."""
+
+    created_at: datetime
+    config: TenantConfig
+
+
+class Configurations(Spoken):
+    """What a tenant should have and what it has; an applied version that is no longer kept is told by number only."""
+
+    offered: KeptConfig | None
+    applied: KeptConfig | None
+    applied_version: int
+    error: str | None
 
 
 class AgentStore:
@@ -72,14 +92,19 @@ class AgentStore:
             configuration.current_config, key_of("ord", order_id), heartbeat_seconds=self._heartbeat_seconds
         )
 
+    async def configurations(self, scope: Scope, order_id: OrderId) -> Configurations:
+        """The latest configuration of a tenant beside the one its server has applied.
+
+        Raises:
+            NotFound: there is no such order within the scope.
+        """
+        return await self._database.read(_configurations, scope, order_id)
+
 
 def _of_order(
     connection: Connection, scope: Scope, order_id: OrderId, include_removed: bool, offset: int, limit: int
 ) -> tuple[Sequence[AgentConfig], int]:
-    key = key_of("ord", order_id)
-    known = select(orders.c.id).where(orders.c.id == key, covers(scope, orders.c.user_id))
-    if connection.execute(known).one_or_none() is None:
-        raise missing("ord", order_id)
+    key = _known(connection, scope, order_id)
     conditions = [agent_configs.c.order_id == key]
     if not include_removed:
         conditions.append(agent_configs.c.is_active)
@@ -87,6 +112,34 @@ def _of_order(
     statement = select(*AGENT_COLUMNS).where(*conditions).order_by(agent_configs.c.created_at, agent_configs.c.id)
     rows = connection.execute(statement.offset(offset).limit(limit)).mappings()
     return [agent_of(row) for row in rows], total
+
+
+def _known(connection: Connection, scope: Scope, order_id: OrderId) -> UUID:
+    key = key_of("ord", order_id)
+    known = select(orders.c.id).where(orders.c.id == key, covers(scope, orders.c.user_id))
+    if connection.execute(known).one_or_none() is None:
+        raise missing("ord", order_id)
+    return key
+
+
+def _configurations(connection: Connection, scope: Scope, order_id: OrderId) -> Configurations:
+    key = _known(connection, scope, order_id)
+    server = connection.execute(
+        select(server_connections.c.config_applied_version, server_connections.c.config_error).where(
+            server_connections.c.order_id == key
+        )
+    ).one_or_none()
+    applied = 0 if server is None else server.config_applied_version
+    kept = select(tenant_configs.c.version, tenant_configs.c.body, tenant_configs.c.created_at).where(
+        tenant_configs.c.order_id == key
+    )
+    latest = connection.execute(kept.order_by(tenant_configs.c.version.desc()).limit(1)).one_or_none()
+    older = connection.execute(kept.where(tenant_configs.c.version == applied)).one_or_none()
+    return Configurations(_kept(latest), _kept(older), applied, None if server is None else server.config_error)
+
+
+def _kept(row: Row[Any, Any, Any] | None) -> KeptConfig | None:
+    return None if row is None else KeptConfig(row.created_at, _config.decode(row.body))
 
 
 _WITH_STATUS: Final = (

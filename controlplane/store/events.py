@@ -11,22 +11,30 @@ order of `xid` is not, where a transaction began to write before it waited for t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, Row, select, text
 
+from actors.people import Scope
 from controlplane.store.database import Database
+from controlplane.store.keys import key_of, missing
+from controlplane.store.scope import covers
+from controlplane.store.tables.orders import orders
 from controlplane.store.transaction import tell_after_commit
+from protocol.faults import ValidationError
+from protocol.ids import OrderId
 
 #: What listeners of `Database.listen` are told by.
 NEWS: Final = "events"
 #: How many rows are read at once.
 PAGE: Final = 500
 _SWEEP_PAGE: Final = 5_000
+#: The largest number of PostgreSQL's bigint.
+LARGEST: Final = 2**63 - 1
 
 _EMIT = text("""
     INSERT INTO events (at, kind, order_id, customer_id, data)
@@ -62,6 +70,13 @@ _GAP = {
         "orders": "AND order_id = ANY(CAST(:orders AS uuid[]))",
     }.items()
 }
+
+# Backwards, and only rooms the reader may see: whoever has this page hears the rest over the socket.
+_PAST = text(f"""
+    SELECT {_COLUMNS} FROM events
+    WHERE order_id = :order_id AND (xid, id) < (CAST(:xid AS bigint), CAST(:id AS bigint)) AND xid < {_SETTLED}
+      AND split_part(kind, '.', 1) = ANY(CAST(:rooms AS text[]))
+    ORDER BY xid DESC, id DESC LIMIT :limit""")
 
 _HORIZON = text("SELECT epoch, xid, id FROM event_horizon")
 _OUT_OF_TIME = text(f"SELECT EXISTS (SELECT 1 FROM events WHERE xid >= {_TO_COME})")
@@ -100,6 +115,24 @@ class Position(NamedTuple):
     id: int
 
 
+#: After every event.
+END: Final = Position(LARGEST, LARGEST)
+
+
+def cursor_of(epoch: int, position: Position) -> str:
+    """A place as consoles are told it."""
+    return f"{epoch:x}-{position.xid:x}-{position.id:x}"
+
+
+def position_of(epoch: int, cursor: str) -> Position | None:
+    """The place of a cursor; None where it is none of this epoch."""
+    try:
+        told, xid, number = (int(part, 16) for part in cursor.split("-"))
+    except ValueError:
+        return None
+    return Position(xid, number) if told == epoch and max(xid, number) <= LARGEST else None
+
+
 class StoredEvent(NamedTuple):
     """An event as it is read; `data` is JSON."""
 
@@ -116,6 +149,14 @@ class Horizon(NamedTuple):
 
     epoch: int
     position: Position
+
+
+class Past(NamedTuple):
+    """Older events of one order, newest first; `cursors` are theirs, `more`: there are still older ones."""
+
+    events: list[StoredEvent]
+    cursors: list[str]
+    more: bool
 
 
 class News(NamedTuple):
@@ -197,6 +238,21 @@ class EventStore:
         """
         return await self._database.read(_gap, position, until, limit, customer_id, list(orders))
 
+    async def of_order(
+        self, scope: Scope, order_id: OrderId, *, before: str | None, rooms: Collection[str], limit: int
+    ) -> Past:
+        """What has happened to one order, newest first, as far as it is still kept.
+
+        Args:
+            before: only what lies before this cursor, of a console or of a page before this one.
+            rooms: which kinds, by their first part.
+
+        Raises:
+            NotFound: there is no such order within the scope.
+            ValidationError: `before` is no cursor of this database.
+        """
+        return await self._database.read(_past, scope, order_id, before, sorted(rooms), limit)
+
     async def sweep(self, *, before: datetime) -> int:
         """Forget the oldest events, as far as they are older than `before`; returns how many, a bounded number."""
         return await self._database.write(_sweep, before)
@@ -244,6 +300,23 @@ def _gap(
         owned, values["orders"] = "orders", orders
     rows = connection.execute(_GAP[owned], values).all()
     return None if len(rows) > limit else [_event_of(row) for row in rows]
+
+
+def _past(
+    connection: Connection, scope: Scope, order_id: OrderId, before: str | None, rooms: list[str], limit: int
+) -> Past:
+    key = key_of("ord", order_id)
+    known = select(orders.c.id).where(orders.c.id == key, covers(scope, orders.c.user_id))
+    if connection.execute(known).one_or_none() is None:
+        raise missing("ord", order_id)
+    epoch = _horizon(connection).epoch
+    position = END if before is None else position_of(epoch, before)
+    if position is None:
+        raise ValidationError.of("cursor", "is no cursor of this Hub's events; begin again without one")
+    values = {"order_id": key, "xid": position.xid, "id": position.id, "rooms": rooms, "limit": limit + 1}
+    found = [_event_of(row) for row in connection.execute(_PAST, values)]
+    page = found[:limit]
+    return Past(page, [cursor_of(epoch, event.position) for event in page], len(found) > limit)
 
 
 def _sweep(connection: Connection, before: datetime) -> int:

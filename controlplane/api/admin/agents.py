@@ -14,6 +14,7 @@ from controlplane.api.paging import Listing, Page
 from controlplane.api.permissions import Permission
 from controlplane.api.router import Router
 from controlplane.store.agent_templates.template import AgentTemplate
+from controlplane.store.agents import Configurations
 from protocol.faults import Conflict, NotFound
 from protocol.ids import OrderId
 from protocol.objects import AgentConfig
@@ -56,6 +57,12 @@ async def list_agents(call: Call[StaffCaller], order_id: OrderId, query: AgentQu
         limit=query.page_size,
     )
     return Listing(found, query.page, query.page_size, total)
+
+
+@routes.get("/orders/{order_id}/configuration", raises=(NotFound,))
+async def configuration(call: Call[StaffCaller], order_id: OrderId) -> Configurations:
+    """Read what is offered to an order's server beside what the server has applied."""
+    return await call.hub.agents.configurations(call.caller.scope, order_id)
 
 
 @routes.post("/orders/{order_id}/agents", status=201, guard=_WRITE, raises=(NotFound, Conflict))

@@ -23,6 +23,7 @@ from controlplane.services.sealing import Sealer
 from controlplane.store.agents import AgentStore
 from controlplane.store.approvals import ApprovalStore
 from controlplane.store.commands import CommandStore
+from controlplane.store.events import EventStore
 from controlplane.store.order_book import PostgresOrderBook
 from controlplane.store.orders import NewOrder
 from controlplane.store.polling import PollingStore
@@ -182,6 +183,7 @@ async def open_town(people: People) -> AsyncIterator[Town]:
         hub.system = system
         hub.agents = AgentStore(database, clock=hub.clock, ids=hub.ids, heartbeat_seconds=30)
         hub.approvals, hub.commands = ApprovalStore(database), CommandStore(database)
+        hub.events = EventStore(database)
         hub.servers = ServerStore(database, ids=hub.ids, randomness=hub.randomness, heartbeat_seconds=30)
         hub.polling = PollingStore(database, heartbeat_seconds=30)
         hub.sealer = Sealer([Secret(Fernet.generate_key().decode())])

@@ -1,0 +1,136 @@
+"""What happened to an order, read backwards over HTTP; its configuration, offered beside applied."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+import pytest
+from sqlalchemy import text
+
+from controlplane.store import events
+from protocol.ids import format_id, parse_id
+from protocol.tenant import ConfigApplied
+from protocol.words import Role
+from tests.integration.api.tenants import Tenancy, Town, bad_fields, data, open_town, refusal
+from tests.people import People
+
+ORDERS = "/api/v1/admin/orders"
+
+
+class _Told(msgspec.Struct):
+    number: int
+
+
+@pytest.fixture
+async def town(people: People) -> AsyncIterator[Town]:
+    async with open_town(people) as town:
+        yield town
+
+
+async def _backwards(town: Town, tenant: Tenancy, limit: int) -> tuple[list[Any], int]:
+    """All events of an order, page by page, and how many pages that took."""
+    found: list[Any] = []
+    cursor, pages = None, 0
+    while True:
+        query = {"limit": str(limit)} | ({} if cursor is None else {"cursor": cursor})
+        answer = await town.owner.get(f"{ORDERS}/{tenant.order_id}/events", params=query)
+        found += data(answer)
+        pages += 1
+        cursor = answer.json()["meta"]["nextCursor"]
+        assert answer.json()["meta"]["limit"] == limit
+        if cursor is None:
+            return found, pages
+
+
+async def test_events_are_read_backwards_page_by_page_without_a_hole(town: Town) -> None:
+    tenant, other = await town.tenant(), await town.tenant()
+    asked = [(await tenant.ask(id=f"wish-{number}"))["id"] for number in range(7)]
+    await other.ask(id="of-somebody-else")
+    whole, once = await _backwards(town, tenant, 100)
+    assert once == 1
+    requested = [one["data"]["id"] for one in whole if one["kind"] == "approval.requested"]
+    assert requested == list(reversed(asked))
+    assert {one["data"].get("orderId", tenant.order_id) for one in whole if one["kind"] != "order.created"} == {
+        tenant.order_id
+    }
+    portions, pages = await _backwards(town, tenant, 3)
+    assert portions == whole
+    assert pages == -(-len(whole) // 3)
+    assert len({one["cursor"] for one in whole}) == len(whole)
+
+
+async def test_what_a_role_may_not_watch_is_left_out_of_its_pages(town: Town) -> None:
+    tenant = await town.tenant()
+
+    def report(connection: Any) -> None:
+        for number in range(4):
+            told = events.NewEvent("usage.reported", _Told(number), None, parse_id("ord", tenant.order_id))
+            events.emit_all(connection, [told])
+
+    await tenant.ask()
+    await town.people.database.write(report)
+    path = f"{ORDERS}/{tenant.order_id}/events?limit=2"
+    assert [one["kind"] for one in data(await town.owner.get(path))] == ["usage.reported"] * 2
+    await town.people.database.write(
+        lambda connection: connection.execute(text("UPDATE staff SET role = :role"), {"role": Role.SUPPORT})
+    )
+    kinds = [one["kind"] for one in data(await town.owner.get(path))]
+    assert kinds[0] == "approval.requested"
+    assert "usage.reported" not in kinds
+
+
+async def test_strange_cursors_and_strange_orders_are_refused(town: Town) -> None:
+    tenant = await town.tenant()
+    for cursor in ("", "x", "1-2", "ff-1-1", "0-0-" + "f" * 20, "0-1-1; DROP"):
+        answer = await town.owner.get(f"{ORDERS}/{tenant.order_id}/events", params={"cursor": cursor})
+        assert bad_fields(answer) == ["cursor"]
+    nobody = format_id("ord", parse_id("ord", "ord_" + "0" * 26))
+    for path in ("events", "configuration"):
+        assert refusal(await town.owner.get(f"{ORDERS}/{nobody}/{path}"), 404)["code"] == "NOT_FOUND"
+        customer = await tenant.signed_in()
+        assert (await customer.get(f"{ORDERS}/{tenant.order_id}/{path}")).status_code in (401, 403)
+
+
+async def test_the_page_goes_by_the_order_s_index(town: Town) -> None:
+    tenant = await town.tenant()
+
+    def fill_and_explain(connection: Any) -> str:
+        connection.exec_driver_sql(
+            "INSERT INTO events (at, kind, order_id, data) SELECT now(), 'command.queued', gen_random_uuid(), '{}'"
+            " FROM generate_series(1, 20000)"
+        )
+        connection.exec_driver_sql("ANALYZE events")
+        values = {
+            "order_id": parse_id("ord", tenant.order_id),
+            "xid": events.LARGEST,
+            "id": events.LARGEST,
+            "rooms": ["command"],
+            "limit": 25,
+        }
+        explain = text(f"EXPLAIN {events._PAST.text}")
+        return "\n".join(row[0] for row in connection.execute(explain, values))
+
+    plan = await town.people.database.write(fill_and_explain)
+    assert "Index Scan Backward using ix_events_order" in plan
+    assert "Sort" not in plan
+
+
+async def test_a_configuration_is_read_as_offered_and_as_applied(town: Town) -> None:
+    tenant = await town.tenant()
+    path = f"{ORDERS}/{tenant.order_id}/configuration"
+    assert data(await town.owner.get(path)) == {"offered": None, "applied": None, "appliedVersion": 0, "error": None}
+    await town.owner.post(f"{ORDERS}/{tenant.order_id}/agents", json={"role": "it-admin"})
+    socket = await tenant.connect()
+    read = data(await town.owner.get(path))
+    assert read["applied"] is None
+    first = read["offered"]["config"]
+    await tenant.say(socket, ConfigApplied("m-1", first["configVersion"], first["configHash"], True))
+    changed = await town.owner.patch(f"{ORDERS}/{tenant.order_id}/agents/it-admin", json={"autonomyLevel": 1})
+    assert data(changed)["autonomyLevel"] == 1
+    read = data(await town.owner.get(path))
+    assert read["applied"]["config"] == first
+    assert read["appliedVersion"] == first["configVersion"]
+    assert read["offered"]["config"]["configVersion"] == first["configVersion"] + 1
+    assert [one["autonomyLevel"] for one in read["offered"]["config"]["agents"]] == [1]
