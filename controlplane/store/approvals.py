@@ -1,4 +1,4 @@
-"""Approvals: asked for by wrappers, settled once by compare-and-set, expired at their time."""
+"""Approvals: asked for by wrappers, read by people, and what became of them."""
 
 from __future__ import annotations
 
@@ -10,24 +10,23 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import Connection, Row, text
 
-from actors.people import Author, Scope
-from actors.ports import Delivery, Incoming, Settled
+from actors.people import Scope
+from actors.ports import Incoming
 from actors.runtime.ports import Ids
 from actors.tenant.requests import impact_of
-from controlplane.store import audit, events
+from controlplane.store import events
 from controlplane.store.database import Database
 from controlplane.store.keys import key_of
-from controlplane.store.outbox import promise
-from protocol.faults import Conflict, NotFound
+from protocol.faults import NotFound
 from protocol.ids import ApprovalId, OrderId, format_id
 from protocol.objects import CommandApproval, DecidedBy
-from protocol.tenant import ApprovalRequest, ApprovalSettled
-from protocol.words import ApprovalAction, ApprovalStatus, CommandClass, SettledAction
+from protocol.tenant import ApprovalRequest
+from protocol.words import ApprovalStatus, CommandClass
 
 #: How many approvals' orders a node remembers.
 REMEMBERED: Final = 10_000
 
-_COLUMNS = (
+COLUMNS = (
     "id, order_id, customer_id, request_id, agent_id, command_class, tool_name, tool_args, args_hash, human_readable,"
     " impact, status, requested_at, expires_at, settled_at, decided_by_type, decided_by_id, decided_by_name, reason,"
     " outcome, outcome_detail, outcome_at"
@@ -46,42 +45,26 @@ _INSERT = text(f"""
         requested_at, expires_at)
     JOIN orders o ON o.id = u.order_id
     ON CONFLICT (order_id, request_id) DO NOTHING
-    RETURNING {_COLUMNS}""")
+    RETURNING {COLUMNS}""")
 
 _BY_REQUEST = text(f"""
-    SELECT {_COLUMNS} FROM command_approvals
+    SELECT {COLUMNS} FROM command_approvals
     WHERE (order_id, request_id) IN (SELECT * FROM unnest(CAST(:order_id AS uuid[]), CAST(:request_id AS text[])))
     """)
-
-_SETTLE = text(f"""
-    UPDATE command_approvals SET status = :status, settled_at = :at, decided_by_type = :by_type,
-        decided_by_id = :by_id, decided_by_name = :by_name, reason = :reason
-    WHERE id = :id AND order_id = :order_id AND status = 'PENDING' AND expires_at > :at
-      AND (CAST(:customer_id AS uuid) IS NULL OR customer_id = :customer_id)
-    RETURNING {_COLUMNS}""")
-
-# Materialized: a subquery with a LIMIT may be run again for every row it is compared with.
-_EXPIRE = text(f"""
-    WITH due AS MATERIALIZED (
-        SELECT id AS due_id FROM command_approvals
-        WHERE order_id = :order_id AND status = 'PENDING' AND expires_at <= :at
-        ORDER BY expires_at, id LIMIT :most FOR NO KEY UPDATE)
-    UPDATE command_approvals SET status = 'EXPIRED', settled_at = :at FROM due WHERE id = due_id AND status = 'PENDING'
-    RETURNING {_COLUMNS}""")
 
 _OUTCOME = text(f"""
     UPDATE command_approvals SET outcome = :outcome, outcome_detail = :detail, outcome_at = :at
     WHERE id = :id AND order_id = :order_id AND status <> 'PENDING' AND outcome IS NULL
-    RETURNING {_COLUMNS}""")
+    RETURNING {COLUMNS}""")
 
 _GET = text(f"""
-    SELECT {_COLUMNS} FROM command_approvals
+    SELECT {COLUMNS} FROM command_approvals
     WHERE id = :id AND (CAST(:customer_id AS uuid) IS NULL OR customer_id = :customer_id)""")
 
 _LIST = {
     owned: (
         text(f"""
-            SELECT {_COLUMNS} FROM command_approvals WHERE status = :status {clause}
+            SELECT {COLUMNS} FROM command_approvals WHERE status = :status {clause}
             ORDER BY requested_at DESC, id DESC LIMIT :limit OFFSET :offset"""),
         text(f"SELECT count(*) FROM command_approvals WHERE status = :status {clause}"),
     )
@@ -122,56 +105,6 @@ def ask(connection: Connection, asked: list[tuple[Incoming, ApprovalRequest]], i
         for row in connection.execute(_BY_REQUEST, keys):
             found[(row.order_id, row.request_id)] = approval_of(row)
     return [found[(incoming.order_id, request.id)] for incoming, request in asked]
-
-
-def settle(
-    connection: Connection,
-    order_id: UUID,
-    approval_id: UUID,
-    *,
-    action: ApprovalAction,
-    reason: str | None,
-    author: Author,
-    scope: Scope,
-    at: datetime,
-) -> Settled:
-    """Decide an approval: the first decision before its expiry wins.
-
-    Raises:
-        NotFound: it does not exist within the scope.
-        Conflict: it is settled already, or its time is over; `details` is the approval as it stands.
-    """
-    status = ApprovalStatus.APPROVED if action is ApprovalAction.APPROVE else ApprovalStatus.DENIED
-    row = connection.execute(
-        _SETTLE,
-        {
-            "id": approval_id,
-            "order_id": order_id,
-            "customer_id": scope.customer_id,
-            "status": status.value,
-            "at": at,
-            "by_type": author.type,
-            "by_id": author.id,
-            "by_name": author.name,
-            "reason": reason,
-        },
-    ).one_or_none()
-    if row is None:
-        approval = read(connection, approval_id, scope=scope)
-        if approval.order_id != format_id("ord", order_id):
-            raise NotFound(f"approval {approval.id} does not exist")
-        raise _lost(approval)
-    return _settled(connection, row, SettledAction(action.value), author=author, at=at)
-
-
-def expire(connection: Connection, order_id: UUID, *, at: datetime, most: int) -> list[Settled]:
-    """End pending approvals of the order whose time has come, `most` of them, each as a promise to the wrapper."""
-    rows = connection.execute(_EXPIRE, {"order_id": order_id, "at": at, "most": most}).all()
-    author = Author.system()
-    return [
-        _settled(connection, row, SettledAction.EXPIRE, author=author, at=at)
-        for row in sorted(rows, key=lambda row: (row.expires_at, row.id))
-    ]
 
 
 def report_outcome(
@@ -233,50 +166,8 @@ def approval_of(row: Row[Any]) -> CommandApproval:
     )
 
 
-def _settled(connection: Connection, row: Row[Any], action: SettledAction, *, author: Author, at: datetime) -> Settled:
-    approval = approval_of(row)
-    delivery: Delivery | None = promise(
-        connection,
-        order_id=row.order_id,
-        reference=row.id,
-        at=at,
-        build=lambda seq: ApprovalSettled(
-            seq=seq,
-            approval_id=approval.id,
-            request_id=approval.request_id,
-            action=action,
-            responded_by=author.name if action is not SettledAction.EXPIRE else None,
-            reason=approval.reason,
-            args_hash=approval.args_hash,
-            settled_at=at,
-        ),
-    )
-    audit.record(
-        connection,
-        author,
-        f"approval.{approval.status.value.lower()}",
-        approval.id,
-        at=at,
-        before={"status": "PENDING"},
-        after={"status": approval.status.value, "reason": approval.reason},
-        customer_id=row.customer_id,
-    )
-    events.emit_all(connection, [_told(approval.status.value.lower(), row, at)])
-    return Settled(approval, delivery)
-
-
 def _told(what: str, row: Row[Any], at: datetime) -> events.NewEvent:
     return events.NewEvent(f"approval.{what}", approval_of(row), at, row.order_id, row.customer_id)
-
-
-def _lost(approval: CommandApproval) -> Conflict:
-    """Tells the loser of a race who won."""
-    if approval.status is ApprovalStatus.PENDING or approval.status is ApprovalStatus.EXPIRED:
-        message = f"approval {approval.id} expired at {approval.expires_at.isoformat()}; nothing was run"
-    else:
-        winner = approval.decided_by.name if approval.decided_by else "someone else"
-        message = f"approval {approval.id} was already {approval.status.value.lower()} by {winner}"
-    return Conflict(message, details=approval)
 
 
 class ApprovalStore:

@@ -29,7 +29,17 @@ from actors.ports import (
 )
 from actors.runtime.ports import Ids
 from actors.tenant.changes import AgentChange
-from controlplane.store import approvals, audit, border, commands, configuration, events, outbox, progress, servers
+from controlplane.store import (
+    audit,
+    border,
+    commands,
+    configuration,
+    events,
+    outbox,
+    progress,
+    servers,
+    settling,
+)
 from controlplane.store.database import Database
 from controlplane.store.group import GroupWriter
 from controlplane.store.inbox import Inbox
@@ -158,8 +168,8 @@ class PostgresTenantBook:
         scope: Scope,
         at: datetime,
     ) -> Settled:
-        return await self._database.write(
-            approvals.settle,
+        return await self._database.strike(
+            settling.settle,
             order_id,
             approval_id,
             action=action,
@@ -335,7 +345,7 @@ def _attach(
 
 
 def _expire(connection: Connection, order_id: UUID, at: datetime) -> Expired:
-    settled = approvals.expire(connection, order_id, at=at, most=EXPIRED_AT_ONCE)
+    settled = settling.expire(connection, order_id, at=at, most=EXPIRED_AT_ONCE)
     ended = commands.expire(connection, order_id, at=at, most=EXPIRED_AT_ONCE)
     return Expired(
         commands=ended,

@@ -172,7 +172,7 @@ class Transaction(Generic[T]):
             if self.cancelled:
                 raise SoftCancel
             result = self.work(connection)
-            if self.cancelled:
+            if self.stage is Stage.WORKING and self.cancelled:
                 raise SoftCancel
             self.stage = Stage.COMMITTING
         return result
@@ -183,6 +183,19 @@ def tell_after_commit(connection: Connection, news: str) -> None:
     transaction = connection.get_execution_options().get(_TRANSACTION)
     if transaction is not None:
         transaction.news.add(news)
+
+
+def commit_with_next_statement(connection: Connection) -> None:
+    """Say that this connection's next statement commits by itself: from here on cancelling would only lose the truth.
+
+    Raises:
+        SoftCancel: the transaction was cancelled before.
+    """
+    transaction = connection.get_execution_options().get(_TRANSACTION)
+    if transaction is not None:
+        if transaction.cancelled:
+            raise SoftCancel
+        transaction.stage = Stage.COMMITTING
 
 
 def listen(engine: AsyncEngine) -> None:
@@ -196,7 +209,9 @@ def _stop_if_cancelled(
     connection: Connection, _cursor: Any, statement: str, _parameters: Any, _context: Any, _many: bool
 ) -> None:
     transaction = connection.get_execution_options().get(_TRANSACTION)
-    if transaction is not None and transaction.cancelled and not statement.startswith("ROLLBACK"):
+    if transaction is None or not transaction.cancelled or transaction.stage is Stage.COMMITTING:
+        return
+    if not statement.startswith("ROLLBACK"):
         raise SoftCancel
 
 

@@ -39,7 +39,7 @@ async def test_the_second_decision_is_told_who_was_first(world: World, first: st
         assert (await wrapper.promise())["action"] == first
         assert await wrapper.hears_nothing_before(approval_request(), "accepted") == []
     route = "/api/v1/customer/approvals/{approval_id}"
-    assert world.hub.logged("http.answered", route=route, status=409, code="CONFLICT")
+    await world.hub.until_logged("http.answered", route=route, status=409, code="CONFLICT")
     assert len(audit_of(world, approval["id"])) == 1
 
 
@@ -57,7 +57,7 @@ async def test_a_decision_after_expiry_changes_nothing(world: World) -> None:
         assert error["details"]["status"] == "EXPIRED"
         assert await wrapper.hears_nothing_before(approval_request(), "accepted") == []
     assert audit_of(world, approval["id"]) == ["approval.expired"]
-    assert world.hub.logged("approval.expired", approval=approval["id"])
+    await world.hub.until_logged("approval.expired", approval=approval["id"])
 
 
 async def test_an_approval_of_another_customer_is_not_there(world: World) -> None:
@@ -79,7 +79,7 @@ async def test_an_approval_of_another_customer_is_not_there(world: World) -> Non
         assert await wrapper.hears_nothing_before(approval_request(), "accepted") == []
     assert (await tenant.approval_of({"id": approval["requestId"]}))["status"] == "PENDING"
     route = "/api/v1/customer/approvals/{approval_id}"
-    assert world.hub.logged("http.answered", route=route, status=404, code="NOT_FOUND", method="POST")
+    await world.hub.until_logged("http.answered", route=route, status=404, code="NOT_FOUND", method="POST")
 
 
 @pytest.mark.slow

@@ -350,13 +350,15 @@ async def test_a_start_waits_for_what_a_killed_demo_left(tmp_path: Path) -> None
 
 
 def test_the_undertaker_ends_those_who_were_not_taken_back() -> None:
-    sleepers = [subprocess.Popen(["sleep", "60"], start_new_session=True) for _ in range(2)]
+    # Whoever runs the suite in a shell's background has it ignore SIGINT, and children inherit that.
+    heeding = ["env", "--default-signal=INT", "sleep", "60"]
+    sleepers = [subprocess.Popen(heeding, start_new_session=True) for _ in range(2)]
     try:
         undertaker = subprocess.Popen([sys.executable, "-m", "controlplane.demo.undertaker"], stdin=subprocess.PIPE)
         known, forgotten = sleepers
-        undertaker.communicate(b"+%d\n+%d\n-%d\n" % (known.pid, forgotten.pid, forgotten.pid), timeout=10)
+        undertaker.communicate(b"+%d\n+%d\n-%d\n" % (known.pid, forgotten.pid, forgotten.pid), timeout=30)
         assert undertaker.returncode == 0
-        assert known.wait(timeout=5) == -signal.SIGINT
+        assert known.wait(timeout=30) == -signal.SIGINT
         assert forgotten.poll() is None
     finally:
         for sleeper in sleepers:

@@ -88,4 +88,4 @@ async def test_presence_follows_the_socket(world: World) -> None:
     statement = "SELECT carrier FROM server_connections WHERE order_id = $1"
     await until(lambda: world.hub.value(statement, tenant.order) is None)
     assert (await tenant.health())["presence"] == "offline"
-    assert world.hub.logged("tenant.disconnected", order=tenant.order_id)
+    await world.hub.until_logged("tenant.disconnected", order=tenant.order_id)

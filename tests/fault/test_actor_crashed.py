@@ -32,7 +32,7 @@ async def test_a_crash_costs_the_session_and_nothing_else(own_world: World) -> N
         await calm.ask()
         second = await neighbour.command()
         assert (await calm.promise("command"))["id"] == second["id"]
-    assert hub.logged("actor.crashed", actor=f"tenant/{tenant.order_id}")
+    await hub.until_logged("actor.crashed", actor=f"tenant/{tenant.order_id}")
     async with tenant.connected() as wrapper:
         assert (await wrapper.promise("command"))["id"] == first["id"]
         third = await tenant.command()

@@ -1,0 +1,194 @@
+"""Settling approvals: verdict, promise, audit entry and event by one statement, which commits in one round trip."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Connection, text
+
+from actors.people import Author, Scope
+from actors.ports import Delivery, Settled
+from controlplane.store import events
+from controlplane.store.approvals import COLUMNS, approval_of, read
+from controlplane.store.keys import key_of
+from controlplane.store.transaction import commit_with_next_statement, tell_after_commit
+from protocol.faults import Conflict, NotFound
+from protocol.ids import format_id, uuid7
+from protocol.objects import CommandApproval, DecidedBy
+from protocol.tenant import ApprovalSettled, encode
+from protocol.words import ApprovalAction, ApprovalStatus, SettledAction
+
+_DUE = text(f"""
+    SELECT {COLUMNS} FROM command_approvals
+    WHERE order_id = :order_id AND status = 'PENDING' AND expires_at <= :at
+    ORDER BY expires_at, id LIMIT :most FOR NO KEY UPDATE""")
+
+# All that is written but the number is known before: what is PENDING does not change. The number is written into the
+# frame where that was cut. Each step reads what the one before returned, so rows are locked in the order that all keep.
+_SETTLE = text("""
+    WITH asked AS (
+        SELECT * FROM unnest(CAST(:id AS uuid[]), CAST(:head AS text[]), CAST(:tail AS text[]), CAST(:told AS text[]),
+            CAST(:entry AS uuid[]), CAST(:target AS text[]))
+          WITH ORDINALITY AS u (id, head, tail, told, entry, target, position)
+    ), settled AS (
+        UPDATE command_approvals a SET status = :status, settled_at = :at, decided_by_type = :by_type,
+            decided_by_id = :by_id, decided_by_name = :by_name, reason = :reason
+        FROM asked u
+        WHERE a.id = u.id AND a.order_id = :order_id AND a.status = 'PENDING'
+          AND (a.expires_at <= :at) = CAST(:expiring AS boolean)
+        RETURNING a.id, a.customer_id
+    ), counted AS (
+        SELECT count(*) AS most FROM settled
+    ), numbered AS (
+        UPDATE server_connections s SET issued_seq = s.issued_seq + c.most FROM counted c
+        WHERE s.order_id = :order_id AND c.most > 0 RETURNING s.issued_seq - c.most AS before
+    ), ranked AS (
+        SELECT s.id, s.customer_id, u.head, u.tail, u.told, u.entry, u.target,
+            row_number() OVER (ORDER BY u.position) AS rank
+        FROM settled s JOIN asked u ON u.id = s.id
+    ), promised AS (
+        INSERT INTO deliveries (order_id, seq, kind, reference, frame, created_at)
+        SELECT :order_id, n.before + r.rank, :kind, r.id, r.head || (n.before + r.rank) || r.tail, :at
+        FROM ranked r CROSS JOIN numbered n RETURNING seq, frame, reference
+    ), audited AS (
+        INSERT INTO audit_entries (id, at, author_type, author_id, author_name, address, request_id, action, target,
+            before, after, customer_id)
+        SELECT r.entry, :at, :author_type, :author_id, :author_name, :address, :audited_request, :action, r.target,
+            :before, :after, r.customer_id
+        FROM ranked r ORDER BY r.rank
+    ), told AS (
+        INSERT INTO events (at, kind, order_id, customer_id, data)
+        SELECT :at, :action, :order_id, r.customer_id, r.told FROM ranked r ORDER BY r.rank
+    )
+    SELECT r.id, p.seq, p.frame FROM ranked r LEFT JOIN promised p ON p.reference = r.id ORDER BY r.rank""")
+
+_KIND: Final = "approvalSettled"
+_BEFORE: Final = '{"status":"PENDING"}'
+
+
+def settle(
+    connection: Connection,
+    order_id: UUID,
+    approval_id: UUID,
+    *,
+    action: ApprovalAction,
+    reason: str | None,
+    author: Author,
+    scope: Scope,
+    at: datetime,
+) -> Settled:
+    """Decide an approval: the first decision before its expiry wins. Commits by itself (`Database.strike`).
+
+    Raises:
+        NotFound: it does not exist within the scope.
+        Conflict: it is settled already, or its time is over; `details` is the approval as it stands.
+    """
+    pending = read(connection, approval_id, scope=scope)
+    if pending.order_id != format_id("ord", order_id):
+        raise NotFound(f"approval {pending.id} does not exist")
+    if pending.status is not ApprovalStatus.PENDING or pending.expires_at <= at:
+        raise _lost(pending)
+    settled = msgspec.structs.replace(
+        pending,
+        status=ApprovalStatus.APPROVED if action is ApprovalAction.APPROVE else ApprovalStatus.DENIED,
+        settled_at=at,
+        decided_by=DecidedBy(author.type, author.id, author.name),
+        reason=reason,
+    )
+    commit_with_next_statement(connection)
+    written = _write(connection, order_id, [settled], SettledAction(action.value), author=author, at=at)
+    if not written:  # another decision came between reading and writing
+        raise _lost(read(connection, approval_id, scope=scope))
+    return written[0]
+
+
+def expire(connection: Connection, order_id: UUID, *, at: datetime, most: int) -> list[Settled]:
+    """End pending approvals of the order whose time has come, `most` of them, each as a promise to the wrapper."""
+    due = connection.execute(_DUE, {"order_id": order_id, "at": at, "most": most}).all()
+    if not due:
+        return []
+    expired = [msgspec.structs.replace(approval_of(row), status=ApprovalStatus.EXPIRED, settled_at=at) for row in due]
+    return _write(connection, order_id, expired, SettledAction.EXPIRE, author=Author.system(), at=at)
+
+
+def _write(
+    connection: Connection,
+    order_id: UUID,
+    settled: Sequence[CommandApproval],
+    action: SettledAction,
+    *,
+    author: Author,
+    at: datetime,
+) -> list[Settled]:
+    """Write approvals as they are settled, all alike, where they are still PENDING; returns those that were."""
+    first = settled[0]
+    keys = [key_of("appr", approval.id) for approval in settled]
+    frames = [_frame(approval, action, at) for approval in settled]
+    decider = first.decided_by
+    values = {
+        "order_id": order_id,
+        "at": at,
+        "id": keys,
+        "head": [head for head, _ in frames],
+        "tail": [tail for _, tail in frames],
+        "told": [msgspec.json.encode(approval).decode() for approval in settled],
+        "entry": [uuid7(int(at.timestamp() * 1000), secrets.token_bytes(10)) for _ in settled],
+        "target": [approval.id for approval in settled],
+        "expiring": action is SettledAction.EXPIRE,
+        "status": first.status.value,
+        "by_type": decider.type if decider else None,
+        "by_id": decider.id if decider else None,
+        "by_name": decider.name if decider else None,
+        "reason": first.reason,
+        "kind": _KIND,
+        "author_type": author.type,
+        "author_id": author.id,
+        "author_name": author.name,
+        "address": author.address,
+        "audited_request": author.request_id,
+        "action": f"approval.{first.status.value.lower()}",
+        "before": _BEFORE,
+        "after": msgspec.json.encode({"status": first.status.value, "reason": first.reason}).decode(),
+    }
+    by_key = dict(zip(keys, settled, strict=True))
+    rows = connection.execute(_SETTLE, values).all()
+    if rows:
+        tell_after_commit(connection, events.NEWS)
+    return [
+        Settled(
+            by_key[row.id],
+            None if row.seq is None else Delivery(seq=row.seq, kind=_KIND, frame=row.frame.encode(), reference=row.id),
+        )
+        for row in rows
+    ]
+
+
+def _frame(approval: CommandApproval, action: SettledAction, at: datetime) -> tuple[str, str]:
+    """What stands before and behind the sequence number in the frame that tells the wrapper."""
+    frame = ApprovalSettled(
+        seq=0,
+        approval_id=approval.id,
+        request_id=approval.request_id,
+        action=action,
+        responded_by=approval.decided_by.name if approval.decided_by else None,
+        reason=approval.reason,
+        args_hash=approval.args_hash,
+        settled_at=at,
+    )
+    head, _, tail = encode(frame).decode().partition('"seq":0')
+    return f'{head}"seq":', tail
+
+
+def _lost(approval: CommandApproval) -> Conflict:
+    """Tells the loser of a race who won."""
+    if approval.status is ApprovalStatus.PENDING or approval.status is ApprovalStatus.EXPIRED:
+        message = f"approval {approval.id} expired at {approval.expires_at.isoformat()}; nothing was run"
+    else:
+        winner = approval.decided_by.name if approval.decided_by else "someone else"
+        message = f"approval {approval.id} was already {approval.status.value.lower()} by {winner}"
+    return Conflict(message, details=approval)
