@@ -13,7 +13,7 @@ import trio
 from protocol.canonical import NotCanonical, args_hash
 from protocol.tenant import ApprovalRequest
 from protocol.words import ApprovalOutcome, CommandClass
-from wrapper.journal import approvals
+from wrapper.journal import approvals, messages
 from wrapper.journal.approvals import ApprovalRow, ApprovalState
 from wrapper.journal.database import Journal, Transaction
 from wrapper.ports import Clock
@@ -50,15 +50,18 @@ class Approvals:
         expires_in_seconds: int = DEFAULT_EXPIRY_SECONDS,
         owner: str = "agent",
         reference: str | None = None,
+        waiting_limit: int | None = None,
     ) -> ApprovalRow:
         """Put a call before a person. When this returns, the request is in the journal and on its way.
 
         Args:
             tool_args: any JSON value; exactly this is what an approval will be for.
             reference: the owner's own id of the call: asking again with it gives the same request.
+            waiting_limit: how many requests of one agent may wait for a decision at a time.
 
         Raises:
-            NotAskable: the arguments have no canonical form, or something is longer than a frame allows.
+            NotAskable: the arguments have no canonical form, something is longer than a frame allows, or too many
+                requests of this agent wait already.
             JournalFull: too much waits for the Hub.
         """
         try:
@@ -76,7 +79,9 @@ class Approvals:
             )
             # Struct constructors do not check limits; the decoder at the other end would.
             message = msgspec.json.decode(msgspec.json.encode(message), type=ApprovalRequest)
-            row = await self._journal.run(_request, message, owner=owner, reference=reference)
+            row = await self._journal.run(
+                _request, message, owner=owner, reference=reference, waiting_limit=waiting_limit
+            )
         except (NotCanonical, ValueError, TypeError) as error:
             raise NotAskable(str(error)) from error
         self._changed.set()
@@ -100,9 +105,15 @@ class Approvals:
             if not waiters:
                 self._waiters.pop(request_id, None)
 
-    async def use(self, row: ApprovalRow) -> bool:
-        """Use the grant up, before the tool is released: True once, for the arguments that were approved."""
-        used = await self._journal.run(approvals.use, row.request_id, row.args_hash)
+    async def use(self, row: ApprovalRow, *, outcome_within_seconds: float | None = None) -> bool:
+        """Use the grant up, before the tool is released: True once, for the arguments that were approved.
+
+        Args:
+            outcome_within_seconds: after this long without a report it is reported as abandoned; None: never.
+        """
+        used = await self._journal.run(
+            approvals.use, row.request_id, row.args_hash, outcome_within_seconds=outcome_within_seconds
+        )
         self._changed.set()
         return used
 
@@ -111,6 +122,14 @@ class Approvals:
         reported = await self._journal.run(approvals.report, request_id, outcome, detail)
         self._changed.set()
         return reported
+
+    async def find(self, owner: str, name: str) -> ApprovalRow | None:
+        """An owner's approval, by the owner's reference or by the request's own id."""
+        return await self._journal.run(_find, owner, name)
+
+    async def taken_by_the_hub(self, request_id: str) -> bool:
+        """Whether the Hub has committed a request; before that, nobody can have seen it."""
+        return not await self._journal.run(messages.is_kept, request_id)
 
     async def unfinished(self, owner: str) -> list[ApprovalRow]:
         """An owner's approvals that wait, are granted or are in use: what it takes up again after a crash."""
@@ -122,7 +141,7 @@ class Approvals:
         self._changed.set()
 
     async def run(self) -> None:
-        """Fail closed in time, for ever: requests nobody decided, grants nobody took up."""
+        """Fail closed in time, for ever: requests nobody decided, grants nobody took up, outcomes nobody said."""
         while True:
             self._changed = trio.Event()
             failed_closed = await self._journal.run(approvals.expire_due)
@@ -140,6 +159,25 @@ class Approvals:
                 event.set()
 
 
-def _request(transaction: Transaction, message: ApprovalRequest, *, owner: str, reference: str | None) -> ApprovalRow:
+def _find(transaction: Transaction, owner: str, name: str) -> ApprovalRow | None:
+    row = approvals.by_reference(transaction, owner, name)
+    if row is None:
+        row = approvals.get(transaction, name)
+    return row if row is not None and row.owner == owner else None
+
+
+def _request(
+    transaction: Transaction,
+    message: ApprovalRequest,
+    *,
+    owner: str,
+    reference: str | None,
+    waiting_limit: int | None,
+) -> ApprovalRow:
+    if waiting_limit is not None and approvals.waiting(transaction, owner, message.agent_id) >= waiting_limit:
+        known = None if reference is None else approvals.by_reference(transaction, owner, reference)
+        if known is None:
+            raise NotAskable(f"{waiting_limit} requests of agent {message.agent_id} wait for a decision already")
+        return known
     message.id = transaction.new_id()
     return approvals.request(transaction, message, owner=owner, reference=reference)

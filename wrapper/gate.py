@@ -13,7 +13,7 @@ from wrapper.approvals import DEFAULT_EXPIRY_SECONDS, Approvals, NotAskable
 from wrapper.config import Configuration
 from wrapper.journal.approvals import ApprovalRow, ApprovalState
 from wrapper.journal.database import JournalFull
-from wrapper.policy import judge
+from wrapper.policy import Ruling, judge
 from wrapper.ports import Clock
 
 log = structlog.get_logger()
@@ -26,6 +26,7 @@ class ToolCall:
     Attributes:
         impact: what it touches, as "47 files, 2.3 GB".
         reference: the caller's own id of this call, to find it again after a crash.
+        waiting_limit: how many requests of one agent may wait for a decision at a time.
     """
 
     agent_id: str
@@ -36,6 +37,7 @@ class ToolCall:
     expires_in_seconds: int = DEFAULT_EXPIRY_SECONDS
     owner: str = "agent"
     reference: str | None = None
+    waiting_limit: int | None = None
 
 
 class Pass:
@@ -74,6 +76,10 @@ class Gate:
         self._clock = clock
         self.last_active: dict[str, datetime] = {}
 
+    def judge(self, agent_id: str, tool_name: str) -> Ruling:
+        """What the configuration in force says of a call, now."""
+        return judge(self._configuration.current, agent_id, tool_name)
+
     async def ask(self, call: ToolCall) -> Pass:
         """Judge a call and wait for a person where one must decide; in doubt the answer is no."""
         pending = await self.submit(call)
@@ -83,7 +89,7 @@ class Gate:
         """Judge a call: a Pass when no person is needed, else the request which is now on its way."""
         if call.agent_id in self.last_active or len(self.last_active) < 1000:
             self.last_active[call.agent_id] = self._clock.now()
-        ruling = judge(self._configuration.current, call.agent_id, call.tool_name)
+        ruling = self.judge(call.agent_id, call.tool_name)
         if ruling.verdict is not ToolOverride.ASK:
             granted = ruling.verdict is ToolOverride.ALLOW
             return Pass(self._approvals, granted=granted, why=ruling.why, row=None)
@@ -101,6 +107,7 @@ class Gate:
                 expires_in_seconds=call.expires_in_seconds,
                 owner=call.owner,
                 reference=call.reference,
+                waiting_limit=call.waiting_limit,
             )
         except (NotAskable, JournalFull) as error:
             log.warning("gate.closed", agent=call.agent_id, tool=call.tool_name, reason=str(error))

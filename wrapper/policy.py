@@ -2,7 +2,8 @@
 
 green runs; yellow runs from autonomy level 2; yellow_external needs level 3 and its unlock; red and critical_red ask.
 The class comes from the configuration's tool table, never from the caller, and an unknown tool is red. Overrides for a
-tool come first, deny beats ask beats allow, and critical_red at least asks.
+tool come first, deny beats ask beats allow, and critical_red at least asks. A tool that is not on the list of those an
+agent may use is at least asked for, unless an override speaks of it; an agent without such a list has no such limit.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ def judge(config: TenantConfig | None, agent_id: str, tool_name: str) -> Ruling:
     if config is None:
         return Ruling(ToolOverride.ASK, CommandClass.RED, "there is no configuration yet")
     command_class = config.tool_table.get(tool_name, CommandClass.RED)
+    known = tool_name in config.tool_table
+    what = f"{tool_name} is {command_class}" if known else f"{tool_name} is not in the tool table, which makes it red"
     agent = next((agent for agent in config.agents if agent.agent_id == agent_id), None)
     if agent is None:
         return Ruling(ToolOverride.ASK, command_class, f"the configuration does not know agent {agent_id}")
@@ -38,10 +41,12 @@ def judge(config: TenantConfig | None, agent_id: str, tool_name: str) -> Ruling:
     if override is not None:
         if override is ToolOverride.ALLOW and command_class is CommandClass.CRITICAL_RED:
             return Ruling(ToolOverride.ASK, command_class, "critical_red is always asked for")
-        return Ruling(override, command_class, f"agent {agent_id} has an override for {tool_name}")
+        return Ruling(override, command_class, f"agent {agent_id} has the override {override} for {tool_name}")
+    if agent.tools_allowed and tool_name not in agent.tools_allowed:
+        return Ruling(ToolOverride.ASK, command_class, f"{tool_name} is not among the tools of agent {agent_id}")
     if _runs(command_class, agent, tool_name):
-        return Ruling(ToolOverride.ALLOW, command_class, f"{command_class} at level {agent.autonomy_level}")
-    return Ruling(ToolOverride.ASK, command_class, f"{command_class} at level {agent.autonomy_level}")
+        return Ruling(ToolOverride.ALLOW, command_class, f"{what}, which runs at autonomy level {agent.autonomy_level}")
+    return Ruling(ToolOverride.ASK, command_class, f"{what}, which asks at autonomy level {agent.autonomy_level}")
 
 
 def _runs(command_class: CommandClass, agent: AgentConfig, tool_name: str) -> bool:

@@ -14,6 +14,7 @@ import trio
 
 from wrapper.agents import Effects, run_scripted_agents, scripted_executors
 from wrapper.daemon import Fittings, Wrapper
+from wrapper.gate_api import GateApi
 from wrapper.health import add_health
 from wrapper.hub_address import HubAddress
 from wrapper.keyring import Keyring, Secret
@@ -107,6 +108,7 @@ async def _run(
 
     api = LocalApi()
     add_health(api, status)
+    GateApi(lambda: running[0] if running else None).add_to(api)
     host, port = options.listen
     try:
         port = await nursery.start(api.serve, host, port)

@@ -34,7 +34,12 @@ class ApprovalState(StrEnum):
 
 
 class ApprovalRow(msgspec.Struct, frozen=True):
-    """One approval as the journal has it; times are Unix seconds."""
+    """One approval as the journal has it; times are Unix seconds.
+
+    Attributes:
+        outcome_due_at: when a used grant whose outcome nobody has said is reported as abandoned; None: never.
+        outcome: the word that was reported.
+    """
 
     request_id: str
     owner: str
@@ -52,6 +57,8 @@ class ApprovalRow(msgspec.Struct, frozen=True):
     responded_by: str | None
     reason: str | None
     settled_at: float | None
+    outcome_due_at: float | None
+    outcome: str | None
 
 
 _COLUMNS: Final = ", ".join(ApprovalRow.__struct_fields__)
@@ -110,6 +117,14 @@ def by_reference(transaction: Transaction, owner: str, reference: str) -> Approv
             (owner, reference),
         ).fetchone()
     )
+
+
+def waiting(transaction: Transaction, owner: str, agent_id: str) -> int:
+    """How many of an agent's requests wait for a decision."""
+    (count,) = transaction.execute(
+        "SELECT count(*) FROM approvals WHERE owner = ? AND agent_id = ? AND state = 'requested'", (owner, agent_id)
+    ).fetchone()
+    return int(count)
 
 
 def unfinished(transaction: Transaction, owner: str) -> list[ApprovalRow]:
@@ -181,15 +196,21 @@ def refuse(transaction: Transaction, request_id: str, reason: str) -> bool:
     return True
 
 
-def use(transaction: Transaction, request_id: str, args_hash: str) -> bool:
+def use(
+    transaction: Transaction, request_id: str, args_hash: str, *, outcome_within_seconds: float | None = None
+) -> bool:
     """Use the grant up, before the tool is released: True exactly once, and only for the approved
     arguments.
+
+    Args:
+        outcome_within_seconds: after this long without a word the call is reported as abandoned; None: never.
     """
-    limit = transaction.now.timestamp() - GRANT_SECONDS
+    now = transaction.now.timestamp()
+    due = None if outcome_within_seconds is None else now + outcome_within_seconds
     changed = transaction.execute(
-        "UPDATE approvals SET state = 'used' WHERE request_id = ? AND state = 'approved' AND args_hash = ?"
-        " AND settled_at >= ?",
-        (request_id, args_hash, limit),
+        "UPDATE approvals SET state = 'used', outcome_due_at = ? WHERE request_id = ? AND state = 'approved'"
+        " AND args_hash = ? AND settled_at >= ?",
+        (due, request_id, args_hash, now - GRANT_SECONDS),
     )
     return changed.rowcount == 1
 
@@ -201,8 +222,8 @@ def report(transaction: Transaction, request_id: str, outcome: ApprovalOutcome, 
         return False
     end = ApprovalState.ABANDONED if outcome is ApprovalOutcome.ABANDONED else ApprovalState.DONE
     transaction.execute(
-        "UPDATE approvals SET state = ? WHERE request_id = ?",
-        (end.value, request_id),
+        "UPDATE approvals SET state = ?, outcome = ?, outcome_due_at = NULL WHERE request_id = ?",
+        (end.value, outcome.value, request_id),
     )
     if row.approval_id is not None:
         _report(transaction, row.approval_id, outcome, detail)
@@ -223,7 +244,9 @@ def _report(transaction: Transaction, approval_id: str, outcome: ApprovalOutcome
 
 
 def expire_due(transaction: Transaction) -> list[str]:
-    """Fail closed what has waited too long: requests without a decision, approvals nobody took up."""
+    """Fail closed what has waited too long: requests without a decision, approvals nobody took up, and used grants
+    of which nobody has said what became.
+    """
     now = transaction.now.timestamp()
     undecided = transaction.execute(
         "SELECT request_id FROM approvals WHERE state = 'requested' AND expires_at <= ?", (now - GRACE_SECONDS,)
@@ -236,14 +259,18 @@ def expire_due(transaction: Transaction) -> list[str]:
     ).fetchall()
     for (request_id,) in unclaimed:
         report(transaction, request_id, ApprovalOutcome.ABANDONED, "nobody waited for the decision any more")
-    return [row[0] for row in (*undecided, *unclaimed)]
+    unsaid = transaction.execute("SELECT request_id FROM approvals WHERE outcome_due_at <= ?", (now,)).fetchall()
+    for (request_id,) in unsaid:
+        report(transaction, request_id, ApprovalOutcome.ABANDONED, "nobody said what became of it")
+    return [row[0] for row in (*undecided, *unclaimed, *unsaid)]
 
 
 def next_due(transaction: Transaction) -> float | None:
     """When `expire_due` next has something to do, in Unix seconds."""
     (requested,) = transaction.execute("SELECT min(expires_at) FROM approvals WHERE state = 'requested'").fetchone()
     (approved,) = transaction.execute("SELECT min(settled_at) FROM approvals WHERE state = 'approved'").fetchone()
-    moments = []
+    (unsaid,) = transaction.execute("SELECT min(outcome_due_at) FROM approvals").fetchone()
+    moments = [] if unsaid is None else [unsaid]
     if requested is not None:
         moments.append(requested + GRACE_SECONDS)
     if approved is not None:

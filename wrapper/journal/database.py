@@ -33,6 +33,8 @@ CREATE TABLE IF NOT EXISTS promises (
   seq INTEGER PRIMARY KEY, kind TEXT NOT NULL, reference TEXT, body BLOB, received_at REAL NOT NULL
 );
 CREATE INDEX IF NOT EXISTS promises_open ON promises (seq) WHERE body IS NOT NULL;
+CREATE TABLE IF NOT EXISTS webhooks (id TEXT PRIMARY KEY, expires_at REAL NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS webhooks_expiry ON webhooks (expires_at);
 CREATE TABLE IF NOT EXISTS messages (
   position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, reference TEXT,
   body BLOB NOT NULL, created_at REAL NOT NULL
@@ -47,12 +49,15 @@ CREATE TABLE IF NOT EXISTS approvals (
   request_id TEXT PRIMARY KEY, owner TEXT NOT NULL, reference TEXT, agent_id TEXT NOT NULL,
   command_class TEXT NOT NULL, tool_name TEXT NOT NULL, tool_args BLOB NOT NULL, args_hash TEXT NOT NULL,
   human_readable TEXT NOT NULL, state TEXT NOT NULL, requested_at REAL NOT NULL, expires_at REAL NOT NULL,
-  approval_id TEXT, responded_by TEXT, reason TEXT, settled_at REAL
+  approval_id TEXT, responded_by TEXT, reason TEXT, settled_at REAL, outcome_due_at REAL, outcome TEXT
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX IF NOT EXISTS approvals_reference ON approvals (owner, reference) WHERE reference IS NOT
 NULL; CREATE INDEX IF NOT EXISTS approvals_open ON approvals (expires_at) WHERE state IN ('requested',
 'approved', 'used');
 """
+
+#: Columns that came later: a journal of an earlier version is given them when it is opened.
+_LATER_COLUMNS: Final = (("approvals", "outcome_due_at", "REAL"), ("approvals", "outcome", "TEXT"))
 
 
 class JournalFull(Exception):
@@ -150,6 +155,7 @@ class Journal:
                 connection.execute("PRAGMA synchronous = FULL")
                 connection.execute("PRAGMA fullfsync = 1")
             connection.executescript(_SCHEMA)
+            _add_later_columns(connection)
             yield cls(connection, durable=path is not None, clock=clock, randomness=randomness)
         finally:
             connection.close()
@@ -184,6 +190,13 @@ class Journal:
             raise
         self._connection.execute("COMMIT")
         return result, transaction.enqueued
+
+
+def _add_later_columns(connection: sqlite3.Connection) -> None:
+    for table, column, kind in _LATER_COLUMNS:
+        there = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+        if column not in there:
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
 
 
 def sayable(text: str, limit_characters: int = 100_000) -> str:

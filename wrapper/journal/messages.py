@@ -13,6 +13,11 @@ def unaccepted(transaction: Transaction) -> list[str]:
     return [row[0] for row in transaction.execute("SELECT id FROM messages ORDER BY position")]
 
 
+def is_kept(transaction: Transaction, message_id: str) -> bool:
+    """Whether a message still waits for the Hub."""
+    return transaction.execute("SELECT 1 FROM messages WHERE id = ?", (message_id,)).fetchone() is not None
+
+
 def load(transaction: Transaction, ids: list[str]) -> dict[str, bytes]:
     """The frames of some messages; those which are kept no longer are missing from the answer.
 
