@@ -20,6 +20,7 @@ from wrapper.keyring import Secret
 from wrapper.openclaw import Bridge
 from wrapper.ports import SystemClock, SystemRandomness
 from wrapper.process import CannotStart, Companion, Options, run_process
+from wrapper.script import DEFAULT, BadScenario, names, scenario
 from wrapper.state_folder import StateFolderBusy, StateFolderUnusable
 
 PREFIX = "SAFETY_WRAPPER"
@@ -110,7 +111,15 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
     metavar="SECONDS",
     help="Play scripted agents that ask for something every SECONDS on average (demo and load).",
 )
-def run(scripted_agents: float | None, **common: Any) -> None:
+@click.option(
+    "--script",
+    default=DEFAULT,
+    show_default=True,
+    envvar=f"{PREFIX}_SCRIPT",
+    metavar="NAME",
+    help=f"What scripted agents want: {', '.join(names())}, or a .json file of yours.",
+)
+def run(scripted_agents: float | None, script: str, **common: Any) -> None:
     """Register if need be, then keep the link to the Hub until SIGTERM or Ctrl-C.
 
     \b
@@ -118,7 +127,11 @@ def run(scripted_agents: float | None, **common: Any) -> None:
                     --registration-token-file /run/secrets/registration-token
     Later:        safety-wrapper run --hub https://hub.letsbe.biz --state /var/lib/letsbe
     """
-    _start(common, scripted_pace_seconds=scripted_agents)
+    try:
+        wanted = scenario(script) if scripted_agents is not None else None
+    except BadScenario as error:
+        raise click.UsageError(str(error)) from error
+    _start(common, scripted_pace_seconds=scripted_agents, script=wanted)
 
 
 @main.command()

@@ -170,6 +170,11 @@ class Wrapper:
             healthy=not self.openclaw or bool(self.openclaw.get("connected")),
         )
 
+    @property
+    def journal(self) -> Journal:
+        """Where programs beside the wrapper keep what they report to the Hub."""
+        return self._journal
+
     def status(self) -> dict[str, Any]:
         """How everything is, for `/health` and the Hub's `status` question."""
         config = self.configuration.current

@@ -21,6 +21,7 @@ from wrapper.keyring import Keyring, Secret
 from wrapper.local_api import LocalApi
 from wrapper.ports import SystemClock, SystemRandomness, new_id
 from wrapper.registration import RegistrationRefused, instance_id, register
+from wrapper.script import Scenario
 from wrapper.state_folder import StateFolder
 
 log = structlog.get_logger()
@@ -41,6 +42,7 @@ class Options:
 
     Attributes:
         scripted_pace_seconds: None: no scripted agents.
+        script: what scripted agents want.
     """
 
     address: HubAddress
@@ -49,6 +51,7 @@ class Options:
     master_key: Secret | None
     listen: tuple[str, int]
     scripted_pace_seconds: float | None = None
+    script: Scenario | None = None
 
 
 async def run_process(options: Options, companion: Companion | None = None) -> None:
@@ -131,7 +134,9 @@ async def _run(
             if companion is not None:
                 await companion(wrapper)
             elif pace is not None:
-                await run_scripted_agents(wrapper, effects, pace_seconds=pace, randomness=randomness)
+                await run_scripted_agents(
+                    wrapper, effects, pace_seconds=pace, randomness=randomness, script=options.script
+                )
             else:
                 await trio.sleep_forever()
 

@@ -1,109 +1,87 @@
-"""What the scripted agents want, role by role, in the Hub's tool names: every class of command is among it."""
+"""What scripted agents want, as data: a scenario is a company's line of business, a JSON file of wishes by agent."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Final
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta
+
+_FOLDER: Final = files("wrapper") / "scenarios"
+_COMMON: Final = "common"
+_ENDING: Final = ".json"
+#: Played where nothing else is said.
+DEFAULT: Final = "agency"
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """One thing that an agent may want."""
+class Wish(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """One thing that an agent may want.
 
-    tool_name: str
-    tool_args: dict[str, Any]
-    human_readable: str
+    Attributes:
+        says: what a person reads, with the impact as trailing parenthesis.
+        impact: what it touches: "47 files, 2.3 GB".
+        done: what came of it.
+        fails: why it fails, for one that does even when it is allowed.
+        expires_in_seconds: for what is pointless later.
+    """
+
+    tool: Annotated[str, Meta(min_length=1, max_length=200)]
+    says: Annotated[str, Meta(min_length=1, max_length=2000)]
+    args: dict[str, Any] = {}
     impact: str | None = None
+    done: str = "done"
+    fails: str | None = None
+    expires_in_seconds: Annotated[int, Meta(ge=1, le=30 * 86_400)] = 86_400
 
 
-#: Agent → what it asks for, in turn.
-SCRIPT: Final[dict[str, tuple[Wish, ...]]] = {
-    "dispatcher": (
-        Wish(
-            "agent_delegate",
-            {"to": "secretary", "task": "Find a time for the yearly review with the tax adviser"},
-            "Dispatcher wants to give the secretary a task: find a time for the yearly review",
-        ),
-        Wish(
-            "task_create",
-            {"title": "Renew the contract of the print shop", "due": "in 14 days"},
-            "Dispatcher wants to note the task Renew the contract of the print shop",
-        ),
-    ),
-    "it-admin": (
-        Wish(
-            "file_delete",
-            {"path": "/opt/letsbe/stacks/nextcloud/data/tmp/*", "recursive": True},
-            "IT Admin wants to delete /nextcloud/data/tmp/* (47 files, 2.3 GB)",
-            "47 files, 2.3 GB",
-        ),
-        Wish("docker_list", {"all": True}, "IT Admin wants to look at the containers"),
-        Wish(
-            "database_drop",
-            {"database": "nextcloud_old"},
-            "IT Admin wants to drop the database nextcloud_old (last used 94 days ago)",
-            "1 database, 812 MB",
-        ),
-        Wish("service_restart", {"service": "ghost"}, "IT Admin wants to restart Ghost"),
-        Wish(
-            "shell",
-            {"command": "apt-get -y upgrade", "cwd": "/"},
-            "IT Admin wants to install 12 pending system updates",
-            "12 packages",
-        ),
-    ),
-    "marketing": (
-        Wish(
-            "listmonk_campaign_send",
-            {"list": "customers", "campaign": "spring-offer", "recipients": 1204},
-            "Marketing wants to send the newsletter Spring Offer (1,204 recipients)",
-            "1,204 recipients",
-        ),
-        Wish("umami_stats_read", {"site": "blog", "days": 30}, "Marketing wants to read last month's visitor figures"),
-        Wish(
-            "ghost_post_publish",
-            {"slug": "five-years-of-us"},
-            "Marketing wants to publish the post Five Years of Us",
-            "public",
-        ),
-        Wish(
-            "ghost_post_update",
-            {"slug": "spring-offer", "title": "Our spring offer"},
-            "Marketing wants to change the title of the post Spring Offer",
-        ),
-    ),
-    "secretary": (
-        Wish(
-            "email_send",
-            {"to": "billing@supplier.example", "subject": "Invoice 2291"},
-            "Secretary wants to answer billing@supplier.example about Invoice 2291",
-            "1 recipient",
-        ),
-        Wish("email_search", {"words": "invoice", "unanswered": True}, "Secretary wants to look for unanswered mail"),
-        Wish(
-            "calcom_booking_cancel",
-            {"booking": "board-meeting", "attendees": 6},
-            "Secretary wants to cancel the board meeting on Friday (6 attendees)",
-            "6 attendees",
-        ),
-        Wish(
-            "calendar_write",
-            {"title": "Dentist", "on": "Tuesday", "at": "08:30"},
-            "Secretary wants to note the dentist on Tuesday at 8:30",
-        ),
-    ),
-    "sales": (
-        Wish(
-            "odoo_quote_send",
-            {"quote": "S00417", "to": "purchasing@customer.example", "amount": "4,380.00 EUR"},
-            "Sales wants to send quote S00417 over 4,380 EUR to purchasing@customer.example",
-            "4,380 EUR, valid 30 days",
-        ),
-        Wish("odoo_record_search", {"model": "crm.lead", "stage": "new"}, "Sales wants to look at the new leads"),
-        Wish(
-            "odoo_record_update",
-            {"model": "crm.lead", "id": 88, "stage": "qualified"},
-            "Sales wants to move the lead Miller & Sons to qualified",
-        ),
-    ),
-}
+class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the agents of one company want.
+
+    Attributes:
+        opening: the agents who ask for the first of their wishes as soon as they start.
+        agents: agent → what it asks for, in turn.
+    """
+
+    about: str
+    agents: dict[str, Annotated[list[Wish], Meta(min_length=1)]]
+    opening: list[str] = []
+
+
+class BadScenario(ValueError):
+    """There is no such scenario, or its file is wrong; the words say what is."""
+
+
+def names() -> list[str]:
+    """The scenarios that come with the wrapper."""
+    found = (entry.name for entry in _FOLDER.iterdir())
+    return sorted(name.removesuffix(_ENDING) for name in found if name.endswith(_ENDING) and name != _COMMON + _ENDING)
+
+
+def scenario(name: str) -> Scenario:
+    """A scenario that comes with the wrapper, or one in a file of yours.
+
+    Args:
+        name: one of `names()`, whose agents want what is common to all companies too; or a path ending in `.json`,
+            whose agents want exactly what it says.
+
+    Raises:
+        BadScenario: there is none, or it cannot be read.
+    """
+    if name.endswith(_ENDING):
+        return _read(name, Path(name))
+    if name not in names():
+        raise BadScenario(f"there is no scenario {name!r}: take one of {', '.join(names())}, or a file ending in .json")
+    common, own = (_read(one, Path(str(_FOLDER / f"{one}{_ENDING}"))) for one in (_COMMON, name))
+    agents = {agent: own.agents.get(agent, []) + common.agents.get(agent, []) for agent in common.agents | own.agents}
+    return Scenario(about=own.about, agents=agents, opening=own.opening)
+
+
+def _read(name: str, path: Path) -> Scenario:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Scenario)
+    except OSError as error:
+        raise BadScenario(f"scenario {name} cannot be read: {error.strerror}") from error
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise BadScenario(f"scenario {name} cannot be read: {error}") from error

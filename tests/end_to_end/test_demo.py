@@ -22,14 +22,9 @@ import httpx
 import pytest
 import trio
 
-from controlplane.demo.cast import ROLES
 from controlplane.demo.failure import DemoFailed
 from controlplane.demo.home import Home
 from controlplane.state_folder import StateFolder
-from controlplane.store.agent_templates import TEMPLATES
-from controlplane.store.agent_templates.tools import TOOL_TABLE
-from protocol.words import CommandClass
-from wrapper.script import SCRIPT
 
 LAST_LINE = "Ctrl-C ends everything; the next start continues."
 READY_SECONDS = 60
@@ -364,10 +359,3 @@ def test_the_undertaker_ends_those_who_were_not_taken_back() -> None:
         for sleeper in sleepers:
             sleeper.kill()
             sleeper.wait()
-
-
-def test_the_script_is_of_every_class_for_every_role_in_tools_that_the_hub_knows() -> None:
-    wishes = [wish for played in SCRIPT.values() for wish in played]
-    assert {wish.tool_name for wish in wishes} <= TOOL_TABLE.keys()
-    assert {TOOL_TABLE[wish.tool_name] for wish in wishes} == set(CommandClass)
-    assert set(SCRIPT) == set(ROLES) == set(TEMPLATES)
