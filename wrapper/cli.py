@@ -14,19 +14,21 @@ import click
 import structlog
 import trio
 
+from wrapper.gate_command import gate, outcome
 from wrapper.gateway import GatewayAddress
 from wrapper.hub_address import BadAddress, HubAddress
 from wrapper.keyring import Secret
 from wrapper.openclaw import Bridge
 from wrapper.ports import SystemClock, SystemRandomness
 from wrapper.process import CannotStart, Companion, Options, run_process
-from wrapper.script import DEFAULT, BadScenario, names, scenario
 from wrapper.state_folder import StateFolderBusy, StateFolderUnusable
 
 PREFIX = "SAFETY_WRAPPER"
 
 
-@click.group(context_settings={"auto_envvar_prefix": PREFIX, "help_option_names": ["-h", "--help"]})
+@click.group(
+    commands=[gate, outcome], context_settings={"auto_envvar_prefix": PREFIX, "help_option_names": ["-h", "--help"]}
+)
 @click.version_option(package_name="letsbe-hub", prog_name="safety-wrapper")
 def main() -> None:
     """The Safety Wrapper: stands between the AI agents of a server and what they want to do.
@@ -82,7 +84,8 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
             default="127.0.0.1:8100",
             show_default=True,
             metavar="HOST:PORT",
-            help="Where GET /health is answered.",
+            help="Where agents ask at /gate and GET /health is answered. /gate answers programs of this machine only, "
+            "wherever the wrapper listens.",
         ),
         click.option(
             "--allow-plain-http",
@@ -111,15 +114,7 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
     metavar="SECONDS",
     help="Play scripted agents that ask for something every SECONDS on average (demo and load).",
 )
-@click.option(
-    "--script",
-    default=DEFAULT,
-    show_default=True,
-    envvar=f"{PREFIX}_SCRIPT",
-    metavar="NAME",
-    help=f"What scripted agents want: {', '.join(names())}, or a .json file of yours.",
-)
-def run(scripted_agents: float | None, script: str, **common: Any) -> None:
+def run(scripted_agents: float | None, **common: Any) -> None:
     """Register if need be, then keep the link to the Hub until SIGTERM or Ctrl-C.
 
     \b
@@ -127,11 +122,7 @@ def run(scripted_agents: float | None, script: str, **common: Any) -> None:
                     --registration-token-file /run/secrets/registration-token
     Later:        safety-wrapper run --hub https://hub.letsbe.biz --state /var/lib/letsbe
     """
-    try:
-        wanted = scenario(script) if scripted_agents is not None else None
-    except BadScenario as error:
-        raise click.UsageError(str(error)) from error
-    _start(common, scripted_pace_seconds=scripted_agents, script=wanted)
+    _start(common, scripted_pace_seconds=scripted_agents)
 
 
 @main.command()
