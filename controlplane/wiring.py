@@ -33,24 +33,30 @@ from controlplane.door.options import DoorOptions
 from controlplane.door.process import raise_file_limit, tune_gc
 from controlplane.door.sockets.frames import text_frame
 from controlplane.door.tenant_socket import TenantSocket
-from controlplane.opening import build_accounts, build_sessions, open_database
+from controlplane.opening import build_accounts, build_mail, build_sessions, open_database
 from controlplane.services import waking
+from controlplane.services.approval_mail import ApprovalMailer, rules
 from controlplane.services.console_feed import Feed
 from controlplane.services.console_presence import PresenceFeed
 from controlplane.services.event_retention import forget_old_events
+from controlplane.services.live_query import LiveQueries
 from controlplane.services.sealing import Sealer
 from controlplane.settings import Settings
 from controlplane.state_folder import StateFolder
 from controlplane.store import migrate
 from controlplane.store.agents import AgentStore
+from controlplane.store.approval_mail import ApprovalMailStore
 from controlplane.store.approvals import ApprovalStore
 from controlplane.store.commands import CommandStore
 from controlplane.store.customers import CustomerStore
 from controlplane.store.database import Database
+from controlplane.store.events import NEWS as EVENTS
 from controlplane.store.events import EventStore
+from controlplane.store.mail import NEWS as MAIL
 from controlplane.store.order_book import PostgresOrderBook
 from controlplane.store.orders import OrderStore
 from controlplane.store.polling import PollingStore
+from controlplane.store.preferences import PreferenceStore
 from controlplane.store.presence import PresenceStore
 from controlplane.store.servers import ServerStore
 from controlplane.store.tenant_book import PostgresTenantBook
@@ -87,6 +93,7 @@ async def open_hub(
         sessions = build_sessions(database, settings, clock=clock, ids=ids, randomness=randomness)
         accounts = build_accounts(database, settings, sessions, clock=clock, ids=ids, randomness=randomness)
         servers = ServerStore(database, ids=ids, randomness=randomness, heartbeat_seconds=settings.heartbeat_seconds)
+        sealer = Sealer(master_keys)
         hub = Hub(
             clock=clock,
             ids=ids,
@@ -102,7 +109,10 @@ async def open_hub(
             polling=PollingStore(database, heartbeat_seconds=settings.heartbeat_seconds),
             agents=AgentStore(database, clock=clock, ids=ids, heartbeat_seconds=settings.heartbeat_seconds),
             events=EventStore(database),
-            sealer=Sealer(master_keys),
+            questions=LiveQueries(partial(tenant_of, system), ids),
+            sealer=sealer,
+            mail=build_mail(database, settings, sealer, clock=clock, randomness=randomness),
+            preferences=PreferenceStore(database, clock=clock),
             system=system,
             csrf_secret=hashlib.sha256(b"csrf " + master_keys[0].reveal().encode()).digest(),
             public_url=settings.public_address,
@@ -138,8 +148,33 @@ async def _start_consoles(nursery: trio.Nursery, hub: Hub, database: Database, s
     nursery.start_soon(presence.run, feed.viewers)
     nursery.start_soon(consoles.run)
     nursery.start_soon(forget_old_events, hub.events, hub.clock)
+    _start_mail(nursery, hub, database, settings, feed)
     hub.metrics.read("consoles", lambda: {"open": float(len(consoles)), "events": float(feed.published)})
     return consoles
+
+
+def _start_mail(nursery: trio.Nursery, hub: Hub, database: Database, settings: Settings, feed: Feed) -> None:
+    """What sends mail, and what finds the approvals to mail about."""
+    database.listen(MAIL, hub.mail.poke)
+    nursery.start_soon(hub.mail.run)
+    hub.metrics.read("mail", lambda: hub.mail.figures)
+    if not hub.mail.on:
+        log.warning("mail.off", reason="HUB_SMTP_URL is not set: nobody is told by mail of what waits")
+        return
+    mailer = ApprovalMailer(
+        ApprovalMailStore(
+            database, rules(grace_seconds=settings.mail_grace_seconds, digest_minutes=settings.mail_digest_minutes)
+        ),
+        hub.mail,
+        watching=partial(feed.viewers.owners, "approvals", "approval"),
+        clock=hub.clock,
+        public_url=settings.public_address,
+        grace_seconds=settings.mail_grace_seconds,
+    )
+    database.listen(EVENTS, mailer.poke)
+    database.listen(MAIL, mailer.poke)
+    nursery.start_soon(mailer.run)
+    log.info("mail.on", route=str(settings.smtp_url))
 
 
 async def serve(settings: Settings, folder: StateFolder, *, on_ready: Callable[[str, str | None], None]) -> None:

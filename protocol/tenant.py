@@ -237,6 +237,18 @@ class ImageUpdate(Message, tag="imageUpdate"):
     created: Moment | None = None
 
 
+class Unanswered:
+    """Why a `query` has no answer: the `code` of a reply that is not ok."""
+
+    UNKNOWN: Final = "UNKNOWN_QUERY"  # a kind of a newer Hub
+    NOT_CONFIGURED: Final = "NOT_CONFIGURED"
+    NOT_FOUND: Final = "NOT_FOUND"
+    BAD_PARAMS: Final = "BAD_PARAMS"
+    FAILED: Final = "FAILED"
+    TOO_LATE: Final = "TOO_LATE"
+    BUSY: Final = "BUSY"
+
+
 class Reply(Frame, tag="reply"):
     """Answer to `query`."""
 
@@ -244,6 +256,7 @@ class Reply(Frame, tag="reply"):
     ok: bool
     data: msgspec.Raw = msgspec.field(default_factory=lambda: NOTHING)  # a schema cannot tell a Raw default
     error: str | None = None
+    code: str | None = None
 
 
 ToTenant = Welcome | Command | ApprovalSettled | ConfigOffered | Void | Accepted | Refused | Query | Drain

@@ -15,10 +15,12 @@ from actors.tenant.alarm import Alarm
 from actors.tenant.committing import answer, commit
 from actors.tenant.live import Live
 from actors.tenant.messages import (
+    AskWrapper,
     Attach,
     CancelCommand,
     ChangeAgents,
     Detached,
+    DropQuestion,
     FrameArrived,
     GoingAway,
     IssueCommand,
@@ -34,11 +36,11 @@ from actors.tenant.messages import (
 )
 from actors.tenant.outgoing import RETRY_SECONDS, Outgoing
 from actors.tenant.requests import problem_of, unfit
-from protocol.faults import Conflict, Overloaded, Unauthorized, ValidationError
+from protocol.faults import Conflict, Overloaded, TenantOffline, Unauthorized, ValidationError
 from protocol.ids import OrderId, ServerId, format_id, parse_id
 from protocol.objects import CommandApproval, RemoteCommand
 from protocol.session import ProtocolBroken
-from protocol.tenant import PROTOCOL_VERSION, Ack, CloseCode, Heartbeat, Hello, Message, TenantMessage
+from protocol.tenant import PROTOCOL_VERSION, Ack, CloseCode, Heartbeat, Hello, Message, Reply, TenantMessage
 
 log = structlog.get_logger()
 
@@ -103,6 +105,7 @@ class TenantActor(Actor):
             "sentSeq": live.session.sent if live else None,
             "acknowledgedSeq": live.session.acknowledged if live else None,
             "messagesInHand": live.session.in_hand if live else 0,
+            "questions": len(live.questions or ()) if live else 0,
             "silentSeconds": round(live.silent_seconds(self._clock.monotonic()), 1) if live else None,
             "nextDue": self._alarm.due_at.isoformat() if self._alarm.due_at else None,
         }
@@ -118,6 +121,15 @@ class TenantActor(Actor):
                 return self._attach(message)
             case Detached(link, code):
                 self._detach(link, code)
+                return None
+            case AskWrapper():
+                if self._live is None:
+                    raise TenantOffline("the server is not connected")
+                self._live.ask(message)
+                return None
+            case DropQuestion(question_id):
+                if self._live is not None:
+                    self._live.drop(question_id)
                 return None
             case SettleApproval():
                 return self._settle(message)
@@ -248,6 +260,8 @@ class TenantActor(Actor):
             case Message():
                 incoming = Incoming(self._order, cast(TenantMessage, frame), self._clock.now())
                 commit(live, incoming, book=self._book, ref=self.context.ref)
+            case Reply():
+                live.answered(frame)
             case Hello():
                 link.close(CloseCode.BROKE_PROTOCOL, "a second hello")
         return None

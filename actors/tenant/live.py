@@ -10,7 +10,10 @@ from uuid import UUID
 
 from actors.ports import Attached, Delivery, Link, Progress
 from actors.runtime.timers import Timer
+from actors.tenant.messages import AskWrapper
 from actors.tenant.presence import LATE_AFTER_HEARTBEATS, OFFLINE_AFTER_HEARTBEATS
+from actors.tenant.questions import Questions
+from protocol.faults import TenantOffline
 from protocol.session import HubSession, Verdict
 from protocol.tenant import (
     ALWAYS_ALLOWED,
@@ -20,6 +23,7 @@ from protocol.tenant import (
     Drain,
     Hello,
     Refused,
+    Reply,
     Void,
     Welcome,
     encode,
@@ -39,6 +43,7 @@ class Live:
         takes: the frame types that may be sent; one tuple of constants, for thousands of these lie in memory.
         presence: fires when the wrapper should have been heard.
         retry: fires when promises are to be tried again after the database was away.
+        questions: those the wrapper has not answered; None until the first is asked.
     """
 
     link: Link
@@ -48,6 +53,7 @@ class Live:
     boot_id: str
     presence: Timer | None = None
     retry: Timer | None = None
+    questions: Questions | None = None
 
     @classmethod
     def begin(
@@ -111,6 +117,31 @@ class Live:
         if "drain" in self.takes:
             self.link.send_text(encode(Drain(reconnect_after_ms)))
 
+    # --- live questions ----------------------------------------------------------------------------------
+
+    def ask(self, question: AskWrapper) -> None:
+        """Put a question to the wrapper.
+
+        Raises:
+            TenantOffline: its socket is gone, or it takes no questions.
+            Overloaded: too many wait already.
+        """
+        if "query" not in self.takes:
+            raise TenantOffline("the server's Safety Wrapper is too old to be asked anything")
+        if self.questions is None:
+            self.questions = Questions()
+        self.questions.put(self.link, question)
+
+    def answered(self, reply: Reply) -> None:
+        """The wrapper has answered; what nobody waits for any more is dropped."""
+        if self.questions is not None:
+            self.questions.answered(reply)
+
+    def drop(self, question_id: str) -> None:
+        """Nobody waits for this answer any more."""
+        if self.questions is not None:
+            self.questions.drop(question_id)
+
     # --- presence ----------------------------------------------------------------------------------------
 
     def silent_seconds(self, now: float) -> float:
@@ -133,3 +164,5 @@ class Live:
             if timer is not None:
                 timer.cancel()
         self.presence = self.retry = None
+        if self.questions is not None:
+            self.questions.end()

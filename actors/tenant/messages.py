@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,7 +14,7 @@ from actors.runtime.message import Message
 from actors.tenant.changes import AgentChange
 from protocol.ids import ServerId
 from protocol.objects import CommandApproval, RemoteCommand
-from protocol.tenant import FromTenant, Hello, TenantMessage
+from protocol.tenant import FromTenant, Hello, Reply, TenantMessage
 from protocol.words import ApprovalAction
 
 
@@ -80,6 +81,34 @@ class RevokeKey(Message[None]):
     """The key counts no more, and its socket closes."""
 
     author: Author
+
+
+@dataclass(frozen=True, slots=True)
+class AskWrapper(Message[None]):
+    """Put a live question to the wrapper. Answered as soon as the question is on its way.
+
+    Args:
+        question_id: by which its reply is known, and by which it can be dropped.
+        deadline_ms: how long the asker waits; told to the wrapper.
+        done: called once, with the wrapper's reply, or with None when its session ended first; must not wait.
+
+    Raises:
+        TenantOffline: no wrapper is connected, or one that takes no questions.
+        Overloaded: as many questions as one wrapper may have wait for it already.
+    """
+
+    question_id: str
+    kind: str
+    params: dict[str, Any]
+    deadline_ms: int
+    done: Callable[[Reply | None], object]
+
+
+@dataclass(frozen=True, slots=True)
+class DropQuestion:
+    """Nobody waits for this answer any more."""
+
+    question_id: str
 
 
 @dataclass(frozen=True, slots=True)

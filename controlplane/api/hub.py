@@ -13,6 +13,8 @@ from actors.runtime.system import ActorSystem
 from controlplane.api.limits import Limits
 from controlplane.api.metrics import Metrics
 from controlplane.services.accounts import AccountService
+from controlplane.services.live_query import LiveQueries
+from controlplane.services.mail import MailService
 from controlplane.services.sealing import Sealer
 from controlplane.services.sessions import SessionService
 from controlplane.store.agents import AgentStore
@@ -22,6 +24,7 @@ from controlplane.store.customers import CustomerStore
 from controlplane.store.events import EventStore
 from controlplane.store.orders import OrderStore
 from controlplane.store.polling import PollingStore
+from controlplane.store.preferences import PreferenceStore
 from controlplane.store.servers import ServerStore
 from protocol.ids import OrderId
 
@@ -69,7 +72,10 @@ class Hub:
     polling: PollingStore = field(default_factory=_not_wired)
     agents: AgentStore = field(default_factory=_not_wired)
     events: EventStore = field(default_factory=_not_wired)
+    questions: LiveQueries = field(default_factory=_not_wired)
     sealer: Sealer = field(default_factory=_not_wired)
+    mail: MailService = field(default_factory=_not_wired)
+    preferences: PreferenceStore = field(default_factory=_not_wired)
     system: ActorSystem = field(default_factory=_not_wired)
     csrf_secret: bytes = field(default_factory=_not_wired, repr=False)
     public_url: str = "http://127.0.0.1:8000"

@@ -11,6 +11,8 @@ from controlplane.api.admin import automation, customers, order_events, orders, 
 from controlplane.api.console_pages import console_router
 from controlplane.api.customer import agents as customer_agents
 from controlplane.api.customer import approvals as customer_approvals
+from controlplane.api.customer import conversations as customer_conversations
+from controlplane.api.customer import tools as customer_tools
 from controlplane.api.probes import probe_router
 from controlplane.api.router import Router
 from controlplane.api.tenant import approvals as tenant_approvals
@@ -30,6 +32,8 @@ _MODULES = (
     admin_agents,
     admin_approvals,
     customer_agents,
+    customer_conversations,
+    customer_tools,
     customer_approvals,
     registration,
     heartbeat,

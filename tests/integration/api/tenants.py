@@ -19,6 +19,7 @@ from actors.tenant.messages import Attach, FrameArrived
 from controlplane.api.mount import build_app
 from controlplane.api.routes import routers
 from controlplane.secret import Secret
+from controlplane.services.live_query import LiveQueries
 from controlplane.services.sealing import Sealer
 from controlplane.store.agents import AgentStore
 from controlplane.store.approvals import ApprovalStore
@@ -184,6 +185,7 @@ async def open_town(people: People) -> AsyncIterator[Town]:
         hub.agents = AgentStore(database, clock=hub.clock, ids=hub.ids, heartbeat_seconds=30)
         hub.approvals, hub.commands = ApprovalStore(database), CommandStore(database)
         hub.events = EventStore(database)
+        hub.questions = LiveQueries(hub.tenant, hub.ids)
         hub.servers = ServerStore(database, ids=hub.ids, randomness=hub.randomness, heartbeat_seconds=30)
         hub.polling = PollingStore(database, heartbeat_seconds=30)
         hub.sealer = Sealer([Secret(Fernet.generate_key().decode())])
