@@ -142,6 +142,7 @@ class WrapperSession:
     def __init__(self, *, last_seq: int, unaccepted: Iterable[str] = (), window: int = DEFAULT_WINDOW) -> None:
         self.journalled = last_seq
         self._received = last_seq
+        self._heard = last_seq
         self._acked: int | None = None
         self._ack_again = False
         self._window = window
@@ -170,6 +171,7 @@ class WrapperSession:
         The caller then journals the mark and says `committed(resumed_from)`.
         """
         self._acked = min(resumed_from, self.journalled)
+        self._heard = resumed_from
         if resumed_from <= self.journalled:
             return False
         self._received = resumed_from
@@ -182,6 +184,8 @@ class WrapperSession:
         reconnect.
         """
         verdict = _judge(seq, self._received)
+        if verdict is not Verdict.GAP:
+            self._heard = max(self._heard, seq)
         if verdict is Verdict.NEW:
             self._received = seq
         elif verdict is Verdict.DUPLICATE:
@@ -189,18 +193,23 @@ class WrapperSession:
         return verdict
 
     def committed(self, seq: int) -> None:
-        """Every promise up to `seq` is now durable in the journal."""
+        """Every promise up to `seq` is now durable in the journal, by whichever carrier it came."""
         self.journalled = max(self.journalled, seq)
         self._received = max(self._received, seq)
 
     def ack_due(self) -> int | None:
-        """The cumulative `ack` to send now, counted as sent; None when the Hub knows already."""
+        """The cumulative `ack` to send now, counted as sent; None when the Hub knows already.
+
+        It never covers what this connection has not brought: the Hub would take that for a broken protocol. What
+        another carrier brought meanwhile is acknowledged when it comes by this one too.
+        """
         if self._acked is None:
             return None
-        if self.journalled > self._acked or self._ack_again:
-            self._acked = self.journalled
+        mark = min(self.journalled, self._heard)
+        if mark > self._acked or self._ack_again:
+            self._acked = mark
             self._ack_again = False
-            return self.journalled
+            return mark
         return None
 
     # --- messages ----------------------------------------------------------------------------------------
@@ -235,6 +244,13 @@ class WrapperSession:
         if known and temporary:
             self._set_aside[message_id] = None
         return known
+
+    def unanswered(self, ids: Iterable[str]) -> None:
+        """The carrier that was to bring these has stopped before they were answered: another may send them."""
+        returned = [message_id for message_id in ids if message_id in self._on_the_way]
+        for message_id in returned:
+            del self._on_the_way[message_id]
+        self._waiting = {**dict.fromkeys(returned), **self._waiting}
 
     def retry(self, message_id: str) -> None:
         """Send a set-aside message again."""

@@ -21,6 +21,7 @@ from wrapper.keyring import Secret
 from wrapper.openclaw import Bridge
 from wrapper.ports import SystemClock, SystemRandomness
 from wrapper.process import CannotStart, Companion, Options, run_process
+from wrapper.script import DEFAULT, BadScenario, names, scenario
 from wrapper.state_folder import StateFolderBusy, StateFolderUnusable
 
 PREFIX = "SAFETY_WRAPPER"
@@ -88,6 +89,33 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
             "wherever the wrapper listens.",
         ),
         click.option(
+            "--webhooks",
+            envvar=f"{PREFIX}_WEBHOOKS",
+            metavar="HOST:PORT",
+            help="Take webhooks here too, and answer nothing else: for a reverse proxy on another machine. Default: on "
+            "the --listen address only.",
+        ),
+        click.option(
+            "--webhook-url",
+            envvar=f"{PREFIX}_WEBHOOK_URL",
+            metavar="URL",
+            help="What the Hub is told at the registration: https:// address below which its webhooks arrive here.",
+        ),
+        click.option(
+            "--accept-v1",
+            is_flag=True,
+            envvar=f"{PREFIX}_ACCEPT_V1",
+            help="Take webhooks under the specification's signature alone, which binds neither time nor identity: only "
+            "for a Hub that knows no other.",
+        ),
+        click.option(
+            "--diun-token-file",
+            envvar=f"{PREFIX}_DIUN_TOKEN_FILE",
+            type=click.Path(path_type=Path, dir_okay=False),
+            metavar="FILE",
+            help="File with the token that Diun sends as Authorization: Bearer; without it Diun is not listened to.",
+        ),
+        click.option(
             "--allow-plain-http",
             is_flag=True,
             envvar=f"{PREFIX}_ALLOW_PLAIN_HTTP",
@@ -114,7 +142,15 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
     metavar="SECONDS",
     help="Play scripted agents that ask for something every SECONDS on average (demo and load).",
 )
-def run(scripted_agents: float | None, **common: Any) -> None:
+@click.option(
+    "--script",
+    default=DEFAULT,
+    show_default=True,
+    envvar=f"{PREFIX}_SCRIPT",
+    metavar="NAME",
+    help=f"What scripted agents want: {', '.join(names())}, or a .json file of yours.",
+)
+def run(scripted_agents: float | None, script: str, **common: Any) -> None:
     """Register if need be, then keep the link to the Hub until SIGTERM or Ctrl-C.
 
     \b
@@ -122,7 +158,11 @@ def run(scripted_agents: float | None, **common: Any) -> None:
                     --registration-token-file /run/secrets/registration-token
     Later:        safety-wrapper run --hub https://hub.letsbe.biz --state /var/lib/letsbe
     """
-    _start(common, scripted_pace_seconds=scripted_agents)
+    try:
+        wanted = scenario(script) if scripted_agents is not None else None
+    except BadScenario as error:
+        raise click.UsageError(str(error)) from error
+    _start(common, scripted_pace_seconds=scripted_agents, script=wanted)
 
 
 @main.command()
@@ -180,7 +220,11 @@ def _start(common: dict[str, Any], *, companion: Companion | None = None, **more
                 common["registration_token"], common["registration_token_file"], "--registration-token"
             ),
             master_key=_secret(common["master_key"], common["master_key_file"], "--master-key"),
-            listen=_host_and_port(common["listen"]),
+            listen=_host_and_port(common["listen"], "--listen"),
+            webhooks=None if common["webhooks"] is None else _host_and_port(common["webhooks"], "--webhooks"),
+            webhook_url=common["webhook_url"],
+            accept_v1=common["accept_v1"],
+            diun_token=_secret(None, common["diun_token_file"], "--diun-token"),
             **more,
         )
     except BadAddress as error:
@@ -213,10 +257,10 @@ def _secret(text: str | None, path: Path | None, option: str) -> Secret | None:
     return Secret(text) if text else None
 
 
-def _host_and_port(text: str) -> tuple[str, int]:
+def _host_and_port(text: str, option: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not host or not port.isdigit() or int(port) > 65535:
-        raise click.UsageError(f"--listen must be HOST:PORT, not {text!r}")
+        raise click.UsageError(f"{option} must be HOST:PORT, not {text!r}")
     return host.strip("[]"), int(port)
 
 

@@ -51,6 +51,15 @@ def verified(offer_hash: str, raw: dict[str, Any]) -> TenantConfig:
         raise ConfigurationRefused(f"the configuration cannot be read: {error}") from error
 
 
+class _Version(msgspec.Struct, rename="camel"):
+    config_version: int = 0
+    config_hash: str = ""
+
+
+#: A configuration that was pulled from the feed is no promise.
+UNNUMBERED = 0
+
+
 class Configuration:
     """Holds the configuration in force and applies offers in their order.
 
@@ -62,6 +71,7 @@ class Configuration:
         self._journal = journal
         self._appliers = appliers
         self._wake = trio.Event()
+        self._pulled: bytes | None = None
         self.current: TenantConfig | None = None
 
     async def load(self) -> None:
@@ -74,11 +84,25 @@ class Configuration:
         """An offer has been journalled."""
         self._wake.set()
 
+    def pulled(self, config: bytes) -> int:
+        """The whole configuration came by the feed, and is to be applied unless it is in force; returns its version."""
+        try:
+            version = msgspec.json.decode(config, type=_Version)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            version = _Version()
+        if self.current is None or self.current.config_hash != version.config_hash:
+            self._pulled = config
+            self._wake.set()
+        return version.config_version
+
     async def run(self) -> None:
         """Apply every journalled offer, for ever. A crash in between applies it again: it is the same configuration."""
         while True:
             for seq, frame in await self._journal.run(promises.open_offers):
                 await self._conclude(seq, frame)
+            pulled, self._pulled = self._pulled, None
+            if pulled is not None:
+                await self._conclude(UNNUMBERED, _as_offer(pulled))
             await self._wake.wait()
             self._wake = trio.Event()
 
@@ -130,3 +154,13 @@ class Configuration:
             log.exception("configuration.applier_failed")
             return None, f"could not be applied: {type(error).__name__}: {error}"
         return config, None
+
+
+def _as_offer(config: bytes) -> bytes:
+    """A pulled configuration as the frame that would have offered it: it is its own announcement."""
+    try:
+        version = msgspec.json.decode(config, type=_Version)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return config
+    announced = {"configVersion": version.config_version, "configHash": version.config_hash}
+    return msgspec.json.encode({**announced, "config": msgspec.Raw(config)})

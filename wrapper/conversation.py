@@ -118,7 +118,13 @@ class Conversation:
             await self._close()
         ending = self._ending or Ending(reason="lost")
         lasted = 0.0 if started is None else trio.current_time() - started
-        return replace(ending, lasted_seconds=lasted, given_seconds=self._given_seconds)
+        return replace(
+            ending,
+            lasted_seconds=lasted,
+            given_seconds=self._given_seconds,
+            welcomed=started is not None,
+            verdict=ending.code is not None and ending.code >= CloseCode.REPLACED,
+        )
 
     async def _greet(self) -> Welcome:
         parts = self._parts

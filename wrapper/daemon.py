@@ -18,6 +18,7 @@ from wrapper.approvals import Approvals
 from wrapper.commands import Commands, Executor, HubTime
 from wrapper.config import Applier, Configuration
 from wrapper.conversation import Parts
+from wrapper.fallback import Pace
 from wrapper.gate import Gate
 from wrapper.heartbeat import ResourceMeter, heartbeat
 from wrapper.hub_address import HubAddress
@@ -27,6 +28,7 @@ from wrapper.journal.database import Journal
 from wrapper.keyring import Secret
 from wrapper.link import Dial, Link, dial, status_of
 from wrapper.ports import Clock, Randomness, SystemClock, SystemRandomness, new_id
+from wrapper.webhooks import Webhooks
 
 log = structlog.get_logger()
 
@@ -42,6 +44,9 @@ class Fittings:
         appliers: called with each configuration before it is in force.
         answerers: further live questions, besides `ping` and `status`.
         measure_resources: False leaves them out of heartbeats (thousands of wrappers in one process).
+        pace: how often the Hub is asked over HTTP, while sockets are blocked.
+        accept_v1: take webhooks under the specification's signature alone.
+        diun_token: what Diun's webhooks carry; None: they are refused.
     """
 
     version: str
@@ -52,6 +57,9 @@ class Fittings:
     clock: Clock = field(default_factory=SystemClock)
     randomness: Randomness = field(default_factory=SystemRandomness)
     dial: Dial = dial
+    pace: Pace = field(default_factory=Pace)
+    accept_v1: bool = False
+    diun_token: Secret | None = None
 
 
 class Wrapper:
@@ -62,6 +70,7 @@ class Wrapper:
         approvals: for owners that take up unfinished ones after a crash.
         configuration: the one in force.
         link: the socket to the Hub.
+        webhooks: what is taken by webhook.
         openclaw: what a bridge tells about its gateway; empty without one.
     """
 
@@ -97,7 +106,16 @@ class Wrapper:
             heartbeat=self._heartbeat,
         )
         self._inbox = inbox
-        self.link = Link(address, lambda: key, parts, clock, dial=fittings.dial)
+        self.link = Link(address, lambda: key, parts, clock, dial=fittings.dial, pace=fittings.pace)
+        self.webhooks = Webhooks(
+            inbox,
+            journal,
+            key=lambda: key,
+            time=time,
+            pull=self.link.pull_configuration,
+            accept_v1=fittings.accept_v1,
+            diun_token=fittings.diun_token,
+        )
         journal.on_enqueued = self.link.enqueued
 
     @classmethod

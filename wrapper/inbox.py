@@ -24,13 +24,16 @@ from protocol.tenant import (
     Reply,
     UnknownType,
     Void,
+    encode,
 )
+from protocol.webhooks import ApprovalWebhook, CommandWebhook, Webhook, judge
 from wrapper.approvals import Approvals
 from wrapper.commands import Commands
 from wrapper.config import Configuration
-from wrapper.journal import promises
+from wrapper.journal import promises, unnumbered
 from wrapper.journal.database import Journal
 from wrapper.journal.promises import Batch, Unreadable
+from wrapper.journal.webhooks import Delivery
 
 log = structlog.get_logger()
 
@@ -78,6 +81,8 @@ class Inbox:
         self._approvals = approvals
         self._configuration = configuration
         self._answerers = answerers
+        # Carriers take turns: a duplicate is one only when what it repeats is on the disk.
+        self._turn = trio.Lock()
         self.ignored = 0
 
     async def take(self, frames: list[bytes]) -> Heard:
@@ -86,6 +91,10 @@ class Inbox:
         Raises:
             HubBroke: the frames make no sense, or a promise is missing before one of them.
         """
+        async with self._turn:
+            return await self._take(frames)
+
+    async def _take(self, frames: list[bytes]) -> Heard:
         heard, batch = Heard(), Batch()
         broken = None
         for data in frames:
@@ -100,6 +109,77 @@ class Inbox:
         if broken is not None:
             raise broken
         return heard
+
+    async def take_webhook(
+        self, webhook: Webhook, data: bytes, *, delivery: Delivery | None, now: float
+    ) -> tuple[Verdict, int]:
+        """Take one numbered promise that came by webhook. When this returns, it is on the disk, or was there before.
+
+        Args:
+            data: the frame that stands for it.
+            delivery: the webhook's id; None where it has none.
+            now: Unix seconds, for what the journal may forget.
+
+        Returns:
+            What it was, and the number up to which everything is journalled now.
+        """
+        async with self._turn:
+            journalled = self._session.journalled
+            verdict = judge(webhook, journalled)
+            if verdict is Verdict.NEW:
+                if journalled < webhook.after:
+                    log.warning("journal.behind", had=journalled, resumed_from=webhook.resumed_from)
+                batch = Batch(promises=[(self._promise(data), data)])
+                taken = await self._journal.run(promises.take_delivery, batch, delivery, now=now)
+                if taken is None:
+                    verdict = Verdict.DUPLICATE
+                else:
+                    self._tell(batch, taken)
+            return verdict, self._session.journalled
+
+    async def take_answer(self, frames: list[bytes], answered: int) -> bool:
+        """Take the promises of a heartbeat's answer, in order. When this returns, they are on the disk.
+
+        Args:
+            frames: those that the answer lists; the numbers between them need nothing done.
+            answered: everything up to here is in the answer.
+
+        Returns:
+            Whether there was anything new.
+        """
+        async with self._turn:
+            journalled = self._session.journalled
+            arrived = [(promise, data) for data in frames if (promise := self._promise(data)).seq > journalled]
+            last = arrived[-1][0].seq if arrived else journalled
+            if answered > last:
+                void = Void(seq=answered)
+                arrived.append((void, encode(void)))
+            if not arrived:
+                return False
+            batch = Batch(promises=arrived)
+            self._tell(batch, await self._journal.run(promises.take, batch))
+            return True
+
+    async def take_command(self, webhook: CommandWebhook, *, delivery: Delivery | None, now: float) -> bool:
+        """Take a command that has no number; False when it was taken before."""
+        new = await self._journal.run(unnumbered.take_command, webhook, delivery, now=now)
+        if new:
+            self._commands.arrived()
+        return new
+
+    async def take_decision(self, webhook: ApprovalWebhook, *, delivery: Delivery | None, now: float) -> bool | None:
+        """Take a decision that has no number; None when no request has this name."""
+        decided = await self._journal.run(unnumbered.take_decision, webhook, delivery, now=now)
+        if decided is None:
+            return None
+        if decided.new:
+            self._approvals.settled([decided.request_id])
+        return decided.new
+
+    def _promise(self, data: bytes) -> promises.Arrived:
+        frame = self._decode(data)
+        assert isinstance(frame, Command | ApprovalSettled | ConfigOffered | Void | Unreadable)
+        return frame
 
     def _tell(self, batch: Batch, taken: promises.Taken) -> None:
         if batch.promises:
@@ -157,6 +237,15 @@ class Inbox:
                 return None
             reference = loose.id if isinstance(loose.id, str) else None
             return Unreadable(seq=loose.seq, kind=loose.type, reference=reference, problem=str(error))
+
+    async def message_taken(self, message_id: str) -> None:
+        """The Hub has committed a message, and said so by another carrier than the socket."""
+        batch = Batch(accepted=[message_id])
+        self._tell(batch, await self._journal.run(promises.take, batch))
+
+    def configuration_pulled(self, config: bytes) -> int:
+        """The whole configuration came by the feed; returns its version."""
+        return self._configuration.pulled(config)
 
     async def give_up(self, message_id: str, reason: str) -> None:
         """A message that the Hub can never take: drop it, and tell its owner."""

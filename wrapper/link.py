@@ -1,4 +1,6 @@
-"""The link to the Hub: dials, speaks, and dials again when and as the last ending allows."""
+"""The link to the Hub: dials, speaks, and dials again when and as the last ending allows; HTTP carries in between where
+sockets are blocked.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 import structlog
@@ -17,22 +19,32 @@ from websockets.typing import Subprotocol
 
 from protocol.tenant import FRAME_LIMIT_BYTES, SUBPROTOCOL, CloseCode, Welcome
 from wrapper.conversation import CLOSE_SECONDS, Conversation, Parts
+from wrapper.fallback import Fallback, Pace
+from wrapper.fallback_client import HubClient, envelope_of
 from wrapper.hub_address import HubAddress
 from wrapper.keyring import Secret
 from wrapper.ports import Clock
-from wrapper.reconnect import Ending, Reconnect, retry_after_seconds
+from wrapper.reconnect import Blockage, Ending, Reconnect, retry_after_seconds
 
 log = structlog.get_logger()
 
 OPEN_SECONDS: Final = 20
+#: Tries in a row that end without a word of the Hub's before HTTP carries too.
+BLOCKED_AFTER: Final = 3
 #: Opens one socket to the Hub.
 Dial = Callable[[HubAddress, Secret], AbstractAsyncContextManager[ClientConnection]]
 
 
 class LinkState(msgspec.Struct, rename="camel"):
-    """How the link is, for `/health`."""
+    """How the link is, for `/health`.
+
+    Args:
+        carrier: by what the Hub is reached; None: it is not.
+        last_ending: how the last socket, or the last try at one, ended; over HTTP, what went wrong last.
+    """
 
     connected: bool = False
+    carrier: Literal["socket", "http"] | None = None
     since: datetime | None = None
     session_id: str | None = None
     last_ending: str | None = None
@@ -59,14 +71,24 @@ def dial(address: HubAddress, key: Secret) -> AbstractAsyncContextManager[Client
 
 
 class Link:
-    """Keeps one socket to the Hub by the rules of PROTOCOL.
+    """Keeps one socket to the Hub by the rules of PROTOCOL, and falls back to HTTP while none comes about.
+
+    Args:
+        pace: how often the Hub is asked over HTTP.
 
     Attributes:
         state: how it is now.
     """
 
     def __init__(
-        self, address: HubAddress, key: Callable[[], Secret], parts: Parts, clock: Clock, *, dial: Dial = dial
+        self,
+        address: HubAddress,
+        key: Callable[[], Secret],
+        parts: Parts,
+        clock: Clock,
+        *,
+        dial: Dial = dial,
+        pace: Pace | None = None,
     ) -> None:
         self._address = address
         self._key = key
@@ -74,7 +96,15 @@ class Link:
         self._clock = clock
         self._dial = dial
         self._reconnect = Reconnect(parts.randomness)
+        self._blockage = Blockage(BLOCKED_AFTER)
         self._conversation: Conversation | None = None
+        self._fallback = Fallback(
+            lambda: HubClient(address, key()),
+            parts,
+            pace=pace or Pace(),
+            on_change=self._http_changed,
+            on_returned=self._wake,
+        )
         self._closing = False
         self._closed = trio.Event()
         self.state = LinkState()
@@ -83,26 +113,55 @@ class Link:
         """Messages have been journalled: send them as soon as there is a connection."""
         for message_id in message_ids:
             self._parts.session.enqueue(message_id)
+        self._wake()
+        self._fallback.wake()
+
+    def _wake(self) -> None:
         if self._conversation is not None:
             self._conversation.wake()
 
+    def pull_configuration(self) -> None:
+        """There is another configuration, and it was not said which: over HTTP it can be asked for."""
+        self._fallback.pull()
+
     async def run(self) -> None:
         """Keep the link, for ever."""
-        while True:
-            ending = await self._once()
-            if self._closing:
-                self._closed.set()
-                await trio.sleep_forever()
-            pause = self._reconnect.pause(ending)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._fallback.run)
+            while True:
+                ending = await self._once()
+                if self._closing:
+                    self._closed.set()
+                    await trio.sleep_forever()
+                pause = self._reconnect.pause(ending)
+                self._ended(ending)
+                log.info("link.ended", ending=_in_words(ending), retry_in_seconds=round(pause, 1))
+                await trio.sleep(pause)
+
+    def _ended(self, ending: Ending) -> None:
+        words = _in_words(ending)
+        if self.state.carrier == "http":
+            self.state = msgspec.structs.replace(self.state, last_ending=words)
+        else:
+            self.state = msgspec.structs.replace(
+                self.state, connected=False, carrier=None, since=self._clock.now(), session_id=None, last_ending=words
+            )
+        if self._blockage.ended(ending) and not self._fallback.carrying:
+            log.warning("link.blocked", ending=words, carrier="http")
+            self._fallback.begin()
+
+    def _http_changed(self, reached: bool, words: str) -> None:
+        """HTTP has begun to reach the Hub, or ceased to."""
+        if self._conversation is not None and self._conversation.welcome is not None:
+            return
+        if reached != self.state.connected:
             self.state = msgspec.structs.replace(
                 self.state,
-                connected=False,
+                connected=reached,
+                carrier="http" if reached else None,
                 since=self._clock.now(),
-                session_id=None,
-                last_ending=_in_words(ending),
+                last_ending=words or self.state.last_ending,
             )
-            log.info("link.ended", ending=_in_words(ending), retry_in_seconds=round(pause, 1))
-            await trio.sleep(pause)
 
     async def close(self) -> None:
         """Say goodbye, so that the Hub need not wait to notice; for a socket that is open, at most two seconds."""
@@ -125,13 +184,17 @@ class Link:
         except InvalidStatus as refusal:
             status = refusal.response.status_code
             given = retry_after_seconds(refusal.response.headers.get("Retry-After"))
-            return Ending(status=status, reason=f"HTTP {status}", given_seconds=given or None)
+            verdict = envelope_of(refusal.response.body) is not None
+            return Ending(status=status, reason=f"HTTP {status}", given_seconds=given or None, verdict=verdict)
         except (OSError, EOFError, WebSocketException, trio.BrokenResourceError) as error:
-            return Ending(reason=f"{type(error).__name__}: {error}"[:300])
+            unreachable = isinstance(error, OSError) and not isinstance(error, TimeoutError)
+            return Ending(reason=f"{type(error).__name__}: {error}"[:300], unreachable=unreachable)
 
     def _welcomed(self, welcome: Welcome) -> None:
+        self._fallback.end()
         self.state = LinkState(
             connected=True,
+            carrier="socket",
             since=self._clock.now(),
             session_id=welcome.session_id,
             connections=self.state.connections + 1,

@@ -42,6 +42,10 @@ class Options:
 
     Attributes:
         scripted_pace_seconds: None: no scripted agents.
+        webhooks: where webhooks are taken besides the local port, and nothing else is; None: nowhere.
+        webhook_url: what the Hub is told at the registration: where its webhooks go.
+        accept_v1: take webhooks under the specification's signature alone.
+        diun_token: what Diun's webhooks carry.
         script: what scripted agents want.
     """
 
@@ -51,6 +55,10 @@ class Options:
     master_key: Secret | None
     listen: tuple[str, int]
     scripted_pace_seconds: float | None = None
+    webhooks: tuple[str, int] | None = None
+    webhook_url: str | None = None
+    accept_v1: bool = False
+    diun_token: Secret | None = None
     script: Scenario | None = None
 
 
@@ -112,12 +120,10 @@ async def _run(
     api = LocalApi()
     add_health(api, status)
     GateApi(lambda: running[0] if running else None).add_to(api)
-    host, port = options.listen
-    try:
-        port = await nursery.start(api.serve, host, port)
-    except OSError as error:
-        raise CannotStart(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
-    log.info("local_api.listening", host=host, port=port)
+    await _listen_on(api, options.listen, nursery, "local_api.listening")
+    outer_api = LocalApi()
+    if options.webhooks is not None:
+        await _listen_on(outer_api, options.webhooks, nursery, "webhooks.listening")
     keyring = Keyring(folder, options.master_key)
     instance = instance_id(folder, new_id(clock, randomness))
     key = await _until(told, lambda: _hub_key(options, keyring, instance))
@@ -125,9 +131,16 @@ async def _run(
         return
     effects = Effects(folder.path / "effects.log", clock)
     pace = options.scripted_pace_seconds
-    fittings = Fittings(version=version, executors=scripted_executors(effects) if pace is not None else {})
+    fittings = Fittings(
+        version=version,
+        executors=scripted_executors(effects) if pace is not None else {},
+        accept_v1=options.accept_v1,
+        diun_token=options.diun_token,
+    )
     async with Wrapper.open(options.address, key, journal_path=folder.journal, fittings=fittings) as wrapper:
         running.append(wrapper)
+        for where in (api, outer_api):
+            wrapper.webhooks.add_to(where)
         log.info("wrapper.started", version=version, instance=instance)
 
         async def agents() -> None:
@@ -143,12 +156,28 @@ async def _run(
         await _until(told, agents)
 
 
+async def _listen_on(api: LocalApi, address: tuple[str, int], nursery: trio.Nursery, event: str) -> None:
+    host, port = address
+    try:
+        port = await nursery.start(api.serve, host, port)
+    except OSError as error:
+        raise CannotStart(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+    log.info(event, host=host, port=port)
+
+
 async def _hub_key(options: Options, keyring: Keyring, instance: str) -> Secret:
     """The key at hand, or a fresh one where a token is given that has not been spent yet."""
     token = options.registration_token
     if token is not None and not keyring.spent(token):
         try:
-            await register(options.address, token, instance, keyring, randomness=SystemRandomness())
+            await register(
+                options.address,
+                token,
+                instance,
+                keyring,
+                randomness=SystemRandomness(),
+                webhook_url=options.webhook_url,
+            )
         except RegistrationRefused as refusal:
             if keyring.hub_key is None:
                 raise CannotStart(f"the Hub refused the registration token: {refusal}") from refusal

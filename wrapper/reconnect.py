@@ -32,6 +32,9 @@ class Ending:
         reason: the peer's words.
         given_seconds: the wait that the peer asked for, by `drain` or Retry-After.
         lasted_seconds: how long the session lived after its welcome.
+        welcomed: whether there was one.
+        verdict: the Hub itself has said this, not something on the way to it.
+        unreachable: there was not even a connection, so that HTTP would fare no better.
     """
 
     code: int | None = None
@@ -39,6 +42,32 @@ class Ending:
     reason: str = ""
     given_seconds: float | None = None
     lasted_seconds: float = 0.0
+    welcomed: bool = False
+    verdict: bool = False
+    unreachable: bool = False
+
+
+class Blockage:
+    """Tells from the endings in a row whether something on the way lets no sockets through.
+
+    Args:
+        after: this many tries without a welcome or a word of the Hub's.
+    """
+
+    def __init__(self, after: int) -> None:
+        self._after = after
+        self._failures = 0
+
+    def ended(self, ending: Ending) -> bool:
+        """Count an ending; True when sockets seem to be blocked."""
+        if ending.welcomed or ending.verdict:
+            self._failures = 0
+        elif ending.status == 401:
+            # Who says so is not the Hub, yet only once in ten minutes may be asked: HTTP shall find out.
+            self._failures = self._after
+        elif not ending.unreachable:
+            self._failures += 1
+        return self._failures >= self._after
 
 
 class Backoff:
@@ -75,7 +104,8 @@ class Reconnect:
         jitter = self._backoff.next()
         if ending.code == CloseCode.REPLACED:
             return REPLACED_SECONDS + self._randomness.uniform(0, REPLACED_SECONDS / 2)
-        if ending.code in (CloseCode.KEY_REVOKED, CloseCode.NO_COMMON_PROTOCOL) or ending.status in (400, 401, 403):
+        refused = ending.status == 401 or (ending.verdict and ending.status in (400, 403))
+        if ending.code in (CloseCode.KEY_REVOKED, CloseCode.NO_COMMON_PROTOCOL) or refused:
             return PATIENT_SECONDS + self._randomness.uniform(0, PATIENT_SECONDS / 10)
         if ending.given_seconds is not None:
             given = min(ending.given_seconds, LONGEST_GIVEN_SECONDS)

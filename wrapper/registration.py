@@ -36,30 +36,46 @@ def instance_id(folder: StateFolder, fresh: str) -> str:
 
 
 async def register(
-    address: HubAddress, token: Secret, instance: str, keyring: Keyring, *, randomness: Randomness
+    address: HubAddress,
+    token: Secret,
+    instance: str,
+    keyring: Keyring,
+    *,
+    randomness: Randomness,
+    webhook_url: str | None = None,
 ) -> None:
     """Register, trying again for as long as the Hub is away; the key is sealed on the disk when this returns.
+
+    Args:
+        webhook_url: where this wrapper takes the Hub's webhooks, if it does.
 
     Raises:
         RegistrationRefused: the Hub answered, and said no.
     """
     backoff = Backoff(randomness)
+    body = {"registrationToken": token.reveal(), "instanceId": instance}
+    if webhook_url is not None:
+        body["safetyWrapperUrl"] = webhook_url
     # A redirect could carry the token to another host: none is followed.
     async with httpx.AsyncClient(
         timeout=TIMEOUT_SECONDS, follow_redirects=False, trust_env=not address.loopback
     ) as client:
         while True:
-            pause = await _attempt(client, address, token, instance, keyring)
+            pause = await _attempt(client, address, body, token, instance, keyring)
             if pause is None:
                 return
             await trio.sleep(max(pause, backoff.next()))
 
 
 async def _attempt(
-    client: httpx.AsyncClient, address: HubAddress, token: Secret, instance: str, keyring: Keyring
+    client: httpx.AsyncClient,
+    address: HubAddress,
+    body: dict[str, str],
+    token: Secret,
+    instance: str,
+    keyring: Keyring,
 ) -> float | None:
     """One try: None when it is done, else the seconds that the Hub asks to wait."""
-    body = {"registrationToken": token.reveal(), "instanceId": instance}
     try:
         with trio.fail_after(TIMEOUT_SECONDS):
             answer = await client.post(address.url + PATH, json=body)

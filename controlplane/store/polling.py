@@ -53,6 +53,7 @@ class HeartbeatAnswer(msgspec.Struct, rename="camel"):
     Args:
         answered_seq: the `ackSeq` that acknowledges everything up to here, also what is not listed: withdrawn
             promises, and configuration offers, which `configChanged` stands for.
+        server_time: the clock by which things expire.
     """
 
     config_version: int
@@ -60,6 +61,7 @@ class HeartbeatAnswer(msgspec.Struct, rename="camel"):
     answered_seq: int
     pending_commands: list[PendingCommand]
     pending_approvals: list[PendingApproval]
+    server_time: datetime
 
 
 _MARK = text("""
@@ -128,7 +130,7 @@ def _heartbeat(
     connection.execute(_ANSWERED, {"order_id": order_id, "answered": answered})
     progress.advance(connection, [Progress(order_id, answered, row.acked_seq, at)])
     version = configuration.current_version(connection, order_id)
-    answer = HeartbeatAnswer(version, version != body.config_version, answered, [], [])
+    answer = HeartbeatAnswer(version, version != body.config_version, answered, [], [], at)
     for delivery in promises:
         match to_tenant.decode(delivery.frame):
             case Command() as frame:

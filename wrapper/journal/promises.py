@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from protocol.tenant import ApprovalSettled, Command, ConfigOffered, Void
-from wrapper.journal import approvals, commands, messages
+from wrapper.journal import approvals, commands, messages, webhooks
 from wrapper.journal.database import Transaction
 
 #: Lines kept about promises that are done with, for whoever looks into the file.
@@ -75,6 +75,15 @@ def take(transaction: Transaction, batch: Batch) -> Taken:
             if kept.kind == "approvalRequest" and approvals.refuse(transaction, kept.id, reason):
                 taken.settled.append(kept.id)
     return taken
+
+
+def take_delivery(
+    transaction: Transaction, batch: Batch, delivery: webhooks.Delivery | None, *, now: float
+) -> Taken | None:
+    """Journal what a webhook brought, together with the webhook's id; None when that id was taken before."""
+    if delivery is not None and not webhooks.first_sight(transaction, delivery, now=now):
+        return None
+    return take(transaction, batch)
 
 
 def _record(transaction: Transaction, promise: Arrived, body: bytes, taken: Taken) -> None:

@@ -1,4 +1,7 @@
-"""What wrappers report over HTTP: usage, backups, results of commands (specification section 6)."""
+"""What wrappers report over HTTP: usage, backups, what became of commands, approvals and configurations, and more.
+
+The first two are the specification's (section 6). The rest takes what a socket would carry, as the same object.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,19 @@ from controlplane.store.reports import check_usage
 from protocol.faults import FAULTS, Conflict, NotFound, ValidationError
 from protocol.ids import CommandId
 from protocol.objects import UsageBucket
-from protocol.tenant import BackupStatus, CommandResult, Long, MessageId, Moment, TenantMessage, Usage
+from protocol.tenant import (
+    Activity,
+    ApprovalOutcomeReport,
+    BackupStatus,
+    CommandResult,
+    ConfigApplied,
+    ImageUpdate,
+    Long,
+    MessageId,
+    Moment,
+    TenantMessage,
+    Usage,
+)
 from protocol.words import BackupOutcome, CommandResultStatus
 
 routes = Router("/api/v1/tenant", guard=Tenant(), tag="Tenant", forgive_unknown=True)
@@ -95,6 +110,30 @@ async def result(call: Call[TenantCaller], command_id: CommandId, body: Result) 
             finished_at=body.finished_at,
         ),
     )
+
+
+@routes.post("/approval-outcome", raises=(NotFound, Conflict))
+async def approval_outcome(call: Call[TenantCaller], body: ApprovalOutcomeReport) -> Receipt:
+    """Report what became of an approved call."""
+    return await _take(call, body)
+
+
+@routes.post("/config-applied", raises=(Conflict,))
+async def config_applied(call: Call[TenantCaller], body: ConfigApplied) -> Receipt:
+    """Report that a configuration is in force, or why not."""
+    return await _take(call, body)
+
+
+@routes.post("/activity", raises=(Conflict,))
+async def activity(call: Call[TenantCaller], body: Activity) -> Receipt:
+    """Report what an agent did."""
+    return await _take(call, body)
+
+
+@routes.post("/image-update", raises=(Conflict,))
+async def image_update(call: Call[TenantCaller], body: ImageUpdate) -> Receipt:
+    """Report a newer container image."""
+    return await _take(call, body)
 
 
 async def _take(call: Call[TenantCaller], message: TenantMessage) -> Receipt:

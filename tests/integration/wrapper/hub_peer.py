@@ -59,6 +59,13 @@ class HubPeer:
         self.heartbeat_seconds = 30
         self.resumed_from: int | None = None
         self.refuse_handshakes: list[tuple[int, dict[str, str]]] = []
+        self.blocked: str | None = None  # what stands on the way of sockets: a status, "silence", "cut" or "mute"
+        self.http: list[tuple[str, str, dict[str, Any]]] = []  # method, path below /tenant, body
+        self.http_answers: list[tuple[int, dict[str, str], Any]] = []  # given instead of what would be
+        self.lose_http_answers = 0
+        self.on_http: Callable[[str], Awaitable[None] | None] = lambda path: None
+        self.config: dict[str, Any] | None = None
+        self.approval_ids: dict[str, str] = {}
         self.max_frame_bytes = 1024 * 1024
         self.push = True  # send promises by itself
         self.accept = True  # answer messages
@@ -178,7 +185,7 @@ class HubPeer:
         quiet = logging.Logger("hub-peer")
         quiet.addHandler(logging.NullHandler())
         async with trio.open_nursery() as nursery:
-            front = _Front(listeners[0].socket, self._register, nursery)
+            front = _Front(listeners[0].socket, self, nursery)
             server: Server = await nursery.start(
                 lambda task_status: serve(
                     self._talk,
@@ -204,19 +211,21 @@ class HubPeer:
         self._tell()
         if self.refuse_handshakes:
             status, headers = self.refuse_handshakes.pop(0)
-            response = connection.respond(HTTPStatus(status), "no\n")
+            response = _refused(connection, status)
             for name, value in headers.items():
                 response.headers[name] = value
             return response
         if request.path != SOCKET_PATH:
             return connection.respond(HTTPStatus.NOT_FOUND, "no\n")
         if request.headers.get("Authorization", "").removeprefix("Bearer ") not in self.keys:
-            return connection.respond(HTTPStatus.UNAUTHORIZED, "no\n")
+            return _refused(connection, 401)
         return None
 
     async def _talk(self, socket: ServerConnection) -> None:
         try:
             hello = json.loads(await socket.recv())
+            if self.blocked == "mute":
+                await trio.sleep_forever()
             assert hello["type"] == "hello", hello
             self.hellos.append(hello)
             resumed = max(hello["lastSeq"], self.acknowledged) if self.resumed_from is None else self.resumed_from
@@ -274,53 +283,171 @@ class HubPeer:
             self.taken.setdefault(frame["id"], frame)
             await self.say({"type": "accepted", "ids": [frame["id"]]})
 
-    async def _register(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]] | None:
+    # --- the same over HTTP --------------------------------------------------------------------------------
+
+    async def answer(self, method: str, path: str, key: str, body: dict[str, Any]) -> Answer | None:
+        """One request below /api/v1/tenant; None: the answer is lost."""
+        if path == "/register":
+            return self._register(body)
+        self.http.append((method, path, body))
+        waiting = self.on_http(path)
+        if waiting is not None:
+            await waiting
+        if self.http_answers:
+            answer: Answer | None = self.http_answers.pop(0)
+        elif key not in self.keys:
+            answer = refusal(401, "UNAUTHORIZED")
+        elif path == "/heartbeat":
+            answer = self._heartbeat(body)
+        elif path == "/config":
+            answer = (200, {}, {"success": True, "data": self.config})
+        else:
+            answer = self._report(path, body)
+        if self.lose_http_answers:
+            self.lose_http_answers -= 1
+            answer = None
+        self._tell()
+        return answer
+
+    def _heartbeat(self, body: dict[str, Any]) -> Answer:
+        assert body["ackSeq"] <= len(self.promises), "acked what was never made"
+        self.acknowledged = max(self.acknowledged, body["ackSeq"])
+        waiting = [self.promises[seq] for seq in range(self.acknowledged + 1, len(self.promises) + 1)]
+        names = {"commandType": "type", "approvalId": "id"}
+        items = {
+            kind: [
+                {names.get(name, name): value for name, value in frame.items() if name != "type"}
+                for frame in waiting
+                if frame["type"] == kind
+            ]
+            for kind in ("command", "approvalSettled")
+        }
+        version = 0 if self.config is None else self.config["configVersion"]
+        data = {
+            "configVersion": version,
+            "configChanged": version != body["configVersion"],
+            "answeredSeq": len(self.promises),
+            "serverTime": moment(),
+            "pendingCommands": items["command"],
+            "pendingApprovals": items["approvalSettled"],
+        }
+        return 200, {}, {"success": True, "data": data}
+
+    def _report(self, path: str, body: dict[str, Any]) -> Answer:
+        self.arrivals[body["id"]] += 1
+        told = self.refuse(body)
+        if told is not None:
+            return refusal(503 if told["temporary"] else 400, told["code"])
+        repeated = body["id"] in self.taken
+        self.taken.setdefault(body["id"], body)
+        if path == "/approval-request":
+            return 200 if repeated else 201, {}, {"success": True, "data": {"id": f"appr_{body['id']}"}}
+        return 200, {}, {"success": True, "data": {"id": body["id"], "accepted": True}}
+
+    def _register(self, body: dict[str, Any]) -> Answer | None:
         self.registrations.append(body)
         if body.get("registrationToken") not in self.tokens:
-            return 401, {"success": False, "error": {"code": "UNAUTHORIZED", "message": "unknown registration token"}}
+            return refusal(401, "UNAUTHORIZED", "unknown registration token")
         if self.lose_registration_answers:
             self.lose_registration_answers -= 1
             return None
-        return 201, {"success": True, "data": {"hubApiKey": KEY}}
+        return 201, {}, {"success": True, "data": {"hubApiKey": KEY}}
+
+
+#: Status, headers, and the body: an object, or a proxy's page.
+Answer = tuple[int, dict[str, str], Any]
+
+
+def refusal(status: int, code: str, message: str = "no") -> Answer:
+    return status, {}, {"success": False, "error": {"code": code, "message": message, "details": None}}
+
+
+def _refused(connection: ServerConnection, status: int) -> Response:
+    """A refusal of the Hub's own, in its envelope."""
+    codes = {400: "VALIDATION_ERROR", 401: "UNAUTHORIZED", 404: "NOT_FOUND", 503: "OVERLOADED"}
+    return connection.respond(HTTPStatus(status), json.dumps(refusal(status, codes.get(status, "INTERNAL_ERROR"))[2]))
 
 
 class _Front(trio.abc.Listener[trio.SocketStream]):
-    """Hands requests that begin with P (POST) to the registration, all others to the websockets server."""
+    """Hands handshakes to the websockets server, all other requests to the peer; and stands in the way where told."""
 
-    def __init__(self, listening: trio.socket.SocketType, register: Any, nursery: trio.Nursery) -> None:
+    def __init__(self, listening: trio.socket.SocketType, peer: HubPeer, nursery: trio.Nursery) -> None:
         self._listener = trio.SocketListener(listening)
         self.socket = listening
-        self._register = register
+        self._peer = peer
         self._nursery = nursery
 
     async def accept(self) -> trio.SocketStream:
         while True:
             stream = await self._listener.accept()
-            first = await stream.socket.recv(1, socket.MSG_PEEK)
-            if first != b"P":
+            wanted = f"GET {SOCKET_PATH} ".encode()
+            first = b""
+            while first != wanted and wanted.startswith(first):
+                first = await stream.socket.recv(len(wanted), socket.MSG_PEEK)
+                if not first:
+                    break
+            if first != wanted:
+                self._nursery.start_soon(self._serve, stream)
+            elif self._peer.blocked in (None, "mute"):
                 return stream
-            self._nursery.start_soon(self._post, stream)
+            else:
+                self._peer.handshakes.append(trio.current_time())
+                self._peer._tell()
+                self._nursery.start_soon(self._block, stream, self._peer.blocked)
 
     async def aclose(self) -> None:
         await self._listener.aclose()
 
-    async def _post(self, stream: trio.SocketStream) -> None:
+    async def _block(self, stream: trio.SocketStream, how: str) -> None:
+        """What a middlebox does to a handshake."""
         async with stream:
-            connection = h11.Connection(h11.SERVER)
-            body = b""
-            while True:
-                event = connection.next_event()
-                if event is h11.NEED_DATA:
-                    connection.receive_data(await stream.receive_some())
-                elif isinstance(event, h11.Data):
-                    body += event.data
-                elif isinstance(event, h11.EndOfMessage):
-                    break
-            answer = await self._register(json.loads(body))
-            if answer is None:
+            if how == "silence":
+                await trio.sleep_forever()
+            await stream.receive_some()
+            if how != "cut":
+                page = b"<html>Sorry</html>"
+                head = f"HTTP/1.1 {how} No\r\nContent-Type: text/html\r\nContent-Length: {len(page)}\r\n\r\n"
+                await stream.send_all(head.encode() + page)
+
+    async def _serve(self, stream: trio.SocketStream) -> None:
+        with contextlib.suppress(trio.BrokenResourceError):
+            async with stream:
+                await self._requests(stream)
+
+    async def _requests(self, stream: trio.SocketStream) -> None:
+        """Requests on one kept-alive connection."""
+        connection = h11.Connection(h11.SERVER)
+        request, body = None, b""
+        while True:
+            event = connection.next_event()
+            if event is h11.NEED_DATA:
+                connection.receive_data(await stream.receive_some())
+            elif isinstance(event, h11.Request):
+                request, body = event, b""
+            elif isinstance(event, h11.Data):
+                body += event.data
+            elif isinstance(event, h11.EndOfMessage):
+                assert request is not None
+                headers = {name.decode(): value.decode() for name, value in request.headers}
+                path = request.target.decode().removeprefix("/api/v1/tenant")
+                key = headers.get("authorization", "").removeprefix("Bearer ")
+                answer = await self._peer.answer(request.method.decode(), path, key, json.loads(body or b"{}"))
+                if answer is None:
+                    return
+                await stream.send_all(_written(connection, answer))
+                connection.start_next_cycle()
+            else:
                 return
-            status, content = answer
-            data = json.dumps(content).encode()
-            headers = [("Content-Type", "application/json"), ("Content-Length", str(len(data)))]
-            head = connection.send(h11.Response(status_code=status, headers=headers))
-            await stream.send_all((head or b"") + (connection.send(h11.Data(data=data)) or b""))
+
+
+def _written(connection: h11.Connection, answer: Answer) -> bytes:
+    status, headers, content = answer
+    data = content.encode() if isinstance(content, str) else json.dumps(content).encode()
+    kind = "text/html" if isinstance(content, str) else "application/json"
+    fields = [("Content-Type", kind), ("Content-Length", str(len(data))), *headers.items()]
+    parts = [
+        connection.send(h11.Response(status_code=status, headers=fields)),
+        connection.send(h11.Data(data=data)),
+        connection.send(h11.EndOfMessage()),
+    ]
+    return b"".join(part or b"" for part in parts)
