@@ -144,6 +144,14 @@ class ServerTold(Spoken):
     epoch: int | None = None
 
 
+class WebhooksTold(Spoken):
+    """`server.webhooksDisabled`: its address takes none; `.webhooksExhausted`: none was taken in all tries."""
+
+    order_id: OrderId
+    server_id: ServerId
+    reason: str
+
+
 class ConfigTold(Spoken):
     """`config.offered`, `.applied`, `.failed`."""
 
@@ -192,3 +200,14 @@ class ImageTold(Spoken):
     status: str
     digest: str | None
     created: datetime | None
+
+
+class AccountTold(Spoken):
+    """Something about how somebody signs in has changed.
+
+    `account.…` of customers, `staff.…` of staff: `signedIn`, `signedOut`, `passwordChanged`, `twoFactorEnabled`,
+    `twoFactorDisabled`, `backupCodesMade`, `backupCodeUsed`.
+    """
+
+    account_id: str
+    detail: str | None = None

@@ -56,6 +56,8 @@ server_connections = Table(
     CheckConstraint("acked_seq <= issued_seq", name="acknowledged_was_issued"),
     CheckConstraint(_one_of("carrier", "socket", "http"), name="carrier_known"),
     Index("ix_server_connections_registered_at", "registered_at", "id"),
+    # Changed by registrations only: acknowledgements must not move index entries.
+    Index("ix_server_connections_webhooks", "order_id", postgresql_where=text("safety_wrapper_url IS NOT NULL")),
 )
 
 registration_tokens = Table(
