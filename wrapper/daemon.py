@@ -23,11 +23,12 @@ from wrapper.gate import Gate
 from wrapper.heartbeat import ResourceMeter, heartbeat
 from wrapper.hub_address import HubAddress
 from wrapper.inbox import CAPABILITIES, Answerer, Inbox
-from wrapper.journal import approvals, commands, messages, promises
+from wrapper.journal import approvals, commands, messages, promises, reports
 from wrapper.journal.database import Journal
 from wrapper.keyring import Secret
 from wrapper.link import Dial, Link, dial, status_of
 from wrapper.ports import Clock, Randomness, SystemClock, SystemRandomness, new_id
+from wrapper.reports import Reports
 from wrapper.webhooks import Webhooks
 
 log = structlog.get_logger()
@@ -70,6 +71,7 @@ class Wrapper:
         approvals: for owners that take up unfinished ones after a crash.
         configuration: the one in force.
         link: the socket to the Hub.
+        reports: what programs of this server tell the Hub.
         webhooks: what is taken by webhook.
         openclaw: what a bridge tells about its gateway; empty without one.
     """
@@ -88,6 +90,7 @@ class Wrapper:
         self.configuration = Configuration(journal, fittings.appliers)
         self.commands = Commands(journal, fittings.executors, time)
         self.gate = Gate(self.approvals, self.configuration, clock)
+        self.reports = Reports(journal, now=time.now, last_active=self.gate.last_active)
         inbox = Inbox(
             journal,
             session,
@@ -143,9 +146,11 @@ class Wrapper:
             if fittings.measure_resources:
                 wrapper._meter = ResourceMeter(journal_path or Path("/"))
             await wrapper.configuration.load()
+            await wrapper.reports.load()
             nursery.start_soon(wrapper.commands.run)
             nursery.start_soon(wrapper.configuration.run)
             nursery.start_soon(wrapper.approvals.run)
+            nursery.start_soon(wrapper.reports.run)
             nursery.start_soon(wrapper._forget)
             nursery.start_soon(wrapper.link.run)
             try:
@@ -158,6 +163,7 @@ class Wrapper:
         while True:
             await self._journal.run(commands.forget_old)
             await self._journal.run(approvals.forget_old)
+            await self._journal.run(reports.forget_old)
             await trio.sleep(_FORGET_EVERY_SECONDS)
 
     # --- what it says of itself --------------------------------------------------------------------------
@@ -185,6 +191,7 @@ class Wrapper:
             config=self.configuration.current,
             last_active=self.gate.last_active,
             resources=resources,
+            backup=self.reports.backup,
             healthy=not self.openclaw or bool(self.openclaw.get("connected")),
         )
 
@@ -205,6 +212,7 @@ class Wrapper:
                 **status_of(self.link),
                 "lastSeq": self._session.journalled,
                 "owed": self._session.owed,
+                "activitiesDropped": self.reports.dropped,
                 "configVersion": config.config_version if config else 0,
                 "ignoredFrames": self._inbox.ignored,
             },

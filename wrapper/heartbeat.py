@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from protocol.objects import AgentHealth, Resources, TenantConfig
+from protocol.objects import AgentHealth, BackupSummary, Resources, TenantConfig
 from protocol.tenant import Heartbeat
 
 #: An agent that asked for nothing for this long is idle.
@@ -79,6 +79,7 @@ def heartbeat(
     config: TenantConfig | None,
     last_active: Mapping[str, datetime],
     resources: Resources | None,
+    backup: BackupSummary | None,
     healthy: bool,
 ) -> Heartbeat:
     """Put a heartbeat together (specification section 6)."""
@@ -96,4 +97,5 @@ def heartbeat(
         config_hash=config.config_hash if config else None,
         agents=agents,
         resources=resources,
+        backup_status=backup,
     )

@@ -21,6 +21,7 @@ from wrapper.keyring import Keyring, Secret
 from wrapper.local_api import LocalApi
 from wrapper.ports import SystemClock, SystemRandomness, new_id
 from wrapper.registration import RegistrationRefused, instance_id, register
+from wrapper.reports_api import ReportsApi
 from wrapper.script import Scenario
 from wrapper.state_folder import StateFolder
 
@@ -119,7 +120,8 @@ async def _run(
 
     api = LocalApi()
     add_health(api, status)
-    GateApi(lambda: running[0] if running else None).add_to(api)
+    for local in (GateApi, ReportsApi):
+        local(lambda: running[0] if running else None).add_to(api)
     await _listen_on(api, options.listen, nursery, "local_api.listening")
     outer_api = LocalApi()
     if options.webhooks is not None:

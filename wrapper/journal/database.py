@@ -39,6 +39,15 @@ CREATE TABLE IF NOT EXISTS messages (
   position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, reference TEXT,
   body BLOB NOT NULL, created_at REAL NOT NULL
 );
+CREATE INDEX IF NOT EXISTS messages_kind ON messages (kind);
+CREATE TABLE IF NOT EXISTS reported (position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS usage_sums (
+  hour INTEGER NOT NULL, agent_id TEXT NOT NULL, model TEXT NOT NULL, revision INTEGER NOT NULL DEFAULT 0,
+  changed INTEGER NOT NULL, tokens_input INTEGER NOT NULL, tokens_output INTEGER NOT NULL,
+  tokens_cache_read INTEGER NOT NULL, tokens_cache_write INTEGER NOT NULL, web_search_count INTEGER NOT NULL,
+  web_fetch_count INTEGER NOT NULL, cost_microcents INTEGER NOT NULL, PRIMARY KEY (hour, agent_id, model)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS usage_changed ON usage_sums (hour) WHERE changed = 1;
 CREATE TABLE IF NOT EXISTS commands (
   id TEXT PRIMARY KEY, seq INTEGER NOT NULL, type TEXT NOT NULL, payload BLOB NOT NULL, expires_at REAL NOT
   NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, started_at REAL, finished_at REAL, status
