@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -28,6 +28,14 @@ class CommandFailed(Exception):
     """An executor's verdict: the command was tried and failed, for the reason in the words."""
 
 
+class CommandTimedOut(CommandFailed):
+    """An executor's verdict: it stopped the command at its time limit; the words may hold what came of it."""
+
+
+class CommandRejected(Exception):
+    """An executor's verdict before anything was begun: the payload is not one it takes."""
+
+
 @dataclass(frozen=True, slots=True)
 class CommandCall:
     """One run of a command. `attempt` is above 1 when an earlier run was cut off by a crash."""
@@ -38,6 +46,18 @@ class CommandCall:
     attempt: int
 
 
+def _take_all(_: Any) -> None:
+    """Most executors look at the payload when they run."""
+
+
+async def _leave_none(_: Collection[str]) -> None:
+    """Without programs there is nothing that outlives this process."""
+
+
+#: Ends what an earlier life of this process still runs for these commands; returns when it is gone.
+StopLeftovers = Callable[[Collection[str]], Awaitable[None]]
+
+
 @dataclass(frozen=True, slots=True)
 class Executor:
     """What runs commands of one type.
@@ -46,11 +66,13 @@ class Executor:
         run: does it, and returns its output; must end when it is cancelled.
         idempotent: running it again with the same id after a crash does no harm.
         limit_seconds: after this long it is cancelled and reported as timed out.
+        check: raises CommandRejected for a payload that is not begun at all.
     """
 
     run: Callable[[CommandCall], Awaitable[str | None]]
     idempotent: bool = False
     limit_seconds: float = DEFAULT_LIMIT_SECONDS
+    check: Callable[[Any], None] = _take_all
 
 
 async def _ping(_: CommandCall) -> str | None:
@@ -79,8 +101,15 @@ class HubTime:
 class Commands:
     """Takes commands from the journal in their order and runs them, several at a time."""
 
-    def __init__(self, journal: Journal, executors: Mapping[str, Executor], time: HubTime) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        executors: Mapping[str, Executor],
+        time: HubTime,
+        stop_leftovers: StopLeftovers = _leave_none,
+    ) -> None:
         self._journal = journal
+        self._stop_leftovers = stop_leftovers
         self._executors = {"PING": PING, **executors}
         self._time = time
         self._wake = trio.Event()
@@ -92,8 +121,11 @@ class Commands:
 
     async def run(self) -> None:
         """Run what the journal holds, for ever. Those which a crash cut off come first, and are settled by rule."""
-        for row in await self._journal.run(commands.unfinished):
-            if row.state == "started" and not self._repeatable(row):
+        started = [row for row in await self._journal.run(commands.unfinished) if row.state == "started"]
+        # Before one is run again, or called interrupted, what is left of its former run has to be gone.
+        await self._stop_leftovers([row.id for row in started])
+        for row in started:
+            if not self._repeatable(row):
                 log.warning("command.interrupted", command=row.id, type=row.type)
                 await self._journal.run(commands.finish, row.id, CommandResultStatus.FAILED, INTERRUPTED)
         async with trio.open_nursery() as nursery:
@@ -130,9 +162,13 @@ class Commands:
         if row.state == "received" and self._time.now() >= row.expires_at:
             return None, (CommandResultStatus.REJECTED, "expired before it could be run")
         try:
-            return msgspec.json.decode(row.payload), None
+            payload = msgspec.json.decode(row.payload)
+            self._executors[row.type].check(payload)
         except (msgspec.MsgspecError, RecursionError) as error:
             return None, (CommandResultStatus.REJECTED, f"the payload cannot be read: {error}")
+        except CommandRejected as error:
+            return None, (CommandResultStatus.REJECTED, str(error))
+        return payload, None
 
     async def _execute(self, row: CommandRow, payload: Any) -> tuple[CommandResultStatus, str | None]:
         executor = self._executors[row.type]
@@ -140,6 +176,8 @@ class Commands:
         with trio.move_on_after(executor.limit_seconds) as limit:
             try:
                 return CommandResultStatus.SUCCEEDED, await executor.run(call)
+            except CommandTimedOut as error:
+                return CommandResultStatus.TIMED_OUT, str(error)
             except CommandFailed as error:
                 return CommandResultStatus.FAILED, str(error)
             except Exception as error:  # foreign code: whatever escapes it is this command's failure, not ours
