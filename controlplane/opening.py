@@ -5,17 +5,25 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from email.headerregistry import Address
 
 from actors.runtime.ports import Clock, Ids, Randomness
 from controlplane import logs
+from controlplane.integrations.mail_carrier import Carrier
+from controlplane.integrations.mail_folder import FolderCarrier
+from controlplane.integrations.smtp import SmtpCarrier
+from controlplane.mail_route import FolderRoute
 from controlplane.services.accounts import AccountService
+from controlplane.services.mail import MailService
 from controlplane.services.passwords import Passwords
+from controlplane.services.sealing import Sealer
 from controlplane.services.sessions import SessionService
 from controlplane.settings import Settings
 from controlplane.state_folder import StateFolder
 from controlplane.store.customers import CustomerStore
 from controlplane.store.database import Database
 from controlplane.store.embedded import EmbeddedPostgres
+from controlplane.store.mail import MailStore
 from controlplane.store.sessions import SessionStore
 from controlplane.store.staff import StaffStore
 
@@ -91,4 +99,32 @@ def build_accounts(
         Passwords(),
         randomness=randomness,
         setup_token_required=not settings.loopback_only,
+    )
+
+
+def mail_sender(settings: Settings) -> Address:
+    """Who mail of this Hub comes from; a folder takes mail from anybody."""
+    return settings.mail_from or Address("LetsBe Hub", "hub", "localhost")
+
+
+def build_carrier(settings: Settings) -> Carrier | None:
+    """What takes mail out of this Hub; None where it sends none."""
+    if settings.smtp_url is None:
+        return None
+    if isinstance(settings.smtp_url, FolderRoute):
+        return FolderCarrier(settings.smtp_url.folder)
+    return SmtpCarrier(settings.smtp_url, hello_name=mail_sender(settings).domain)
+
+
+def build_mail(
+    database: Database, settings: Settings, sealer: Sealer, *, clock: Clock, randomness: Randomness
+) -> MailService:
+    """The mail of this Hub over its database."""
+    return MailService(
+        MailStore(database),
+        carrier=build_carrier(settings),
+        sender=mail_sender(settings),
+        sealer=sealer,
+        clock=clock,
+        randomness=randomness,
     )

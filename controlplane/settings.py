@@ -8,12 +8,15 @@ import ipaddress
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from email.headerregistry import Address
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
+from urllib.parse import urlsplit
 
 import msgspec
 
 from controlplane import setting_kinds as kinds
+from controlplane.mail_route import MailRoute, SmtpRoute, mail_address, mail_route
 from controlplane.secret import MASK, Secret
 
 T = TypeVar("T")
@@ -129,6 +132,27 @@ class Settings:
         secret=True,
         unset="made in the state folder",
     )
+    smtp_url: MailRoute | None = setting(  # noqa: RUF009 - a field specifier
+        mail_route,
+        None,
+        "How mail goes out: smtp://user:password@host:587 (STARTTLS), smtps:// (TLS), smtp+plain:// (to this machine "
+        "only), or file:///folder, which keeps it (for development).",
+        secret=True,
+        unset="no mail is sent",
+        show=str,
+    )
+    mail_from: Address | None = setting(  # noqa: RUF009 - a field specifier
+        mail_address,
+        None,
+        "Who mail comes from: hub@example.com, or LetsBe Hub <hub@example.com>. An SMTP server needs one.",
+        unset="hub@localhost",
+    )
+    mail_grace_seconds: float = setting(
+        kinds.number(0, 3600), "30", "How long an approval waits before its customer is told by mail."
+    )
+    mail_digest_minutes: float = setting(
+        kinds.number(1, 1440), "60", "The time between two mails to a customer who wants a digest, at least."
+    )
     trusted_proxies: int = setting(
         kinds.whole(0, 10), "0", "How many proxies stand before the Hub and add to X-Forwarded-For."
     )
@@ -143,6 +167,11 @@ class Settings:
     )
     heartbeat_seconds: int = setting(
         kinds.whole(1, 3600), "30", "How often wrappers on a socket report; offline after three missed."
+    )
+    webhook_private_addresses: str = setting(
+        kinds.choice("no", "yes"),
+        "no",
+        "Whether webhooks may go to private addresses and over plain http, as a safetyWrapperUrl may demand.",
     )
     session_idle_hours: float = setting(
         kinds.number(0.01, 8760), "24", "A sign-in ends after this long without a request."
@@ -205,6 +234,8 @@ class Settings:
                 f"HUB_SESSION_ABSOLUTE_DAYS={self.session_absolute_days:g}, so it would never count: "
                 "write a shorter one."
             ]
+        if isinstance(self.smtp_url, SmtpRoute) and self.mail_from is None:
+            return ["HUB_MAIL_FROM is not set and HUB_SMTP_URL is: write the address that mail comes from."]
         return []
 
     @property
@@ -221,12 +252,7 @@ class Settings:
     def loopback_only(self) -> bool:
         """Whether only this machine can reach the Hub directly."""
         host, _ = self.address
-        if host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            return False
+        return _is_loopback(host)
 
     @property
     def public_address(self) -> str:
@@ -237,6 +263,12 @@ class Settings:
         if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
             host = "localhost"
         return kinds.origin(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+
+    @property
+    def only_here(self) -> bool:
+        """Whether this machine's own programs are the only ones that reach the Hub, proxies included."""
+        host = urlsplit(self.public_address).hostname or ""
+        return self.loopback_only and self.trusted_proxies == 0 and _is_loopback(host)
 
     @property
     def secure(self) -> bool:
@@ -290,6 +322,15 @@ def table(environment: Mapping[str, str]) -> list[Line]:
         default = declaration.default or declaration.unset
         lines.append(Line(variable_of(name), shown, source, default, declaration.description))
     return lines
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _find(

@@ -25,6 +25,14 @@ class AccountStatus(StrEnum):
     DEACTIVATED = "DEACTIVATED"
 
 
+class ApprovalMail(StrEnum):
+    """When a mail tells a customer of approvals that wait."""
+
+    AT_ONCE = "atOnce"
+    DIGEST = "digest"
+    NEVER = "never"
+
+
 class Plan(StrEnum):
     STARTER = "STARTER"
     PRO = "PRO"

@@ -12,6 +12,7 @@ from controlplane.api.console_pages import console_router
 from controlplane.api.customer import agents as customer_agents
 from controlplane.api.customer import approvals as customer_approvals
 from controlplane.api.customer import conversations as customer_conversations
+from controlplane.api.customer import settings as customer_settings
 from controlplane.api.customer import tools as customer_tools
 from controlplane.api.probes import probe_router
 from controlplane.api.router import Router
@@ -35,6 +36,7 @@ _MODULES = (
     customer_conversations,
     customer_tools,
     customer_approvals,
+    customer_settings,
     registration,
     heartbeat,
     config,

@@ -11,6 +11,7 @@ from email.message import EmailMessage
 from typing import Final, Protocol
 
 _LONGEST_REPLY: Final = 200
+_ADDRESS: Final = re.compile(r'[^\s@<>()\[\],;:"\\\x00-\x1f\x7f]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?')
 _ADDRESS_OF_PAGE: Final = re.compile(r"\S+://\S+")
 # C0, C1, line and paragraph separators, and what turns the direction of text (Unicode UAX #9).
 _UNSEEN: Final = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]+")
@@ -53,13 +54,13 @@ class Message:
         Raises:
             MailRefused: the recipient is no address that a header can carry.
         """
+        if not _ADDRESS.fullmatch(self.recipient):
+            raise MailRefused("its recipient is no mail address")
+        user, _, domain = self.recipient.partition("@")
         message = EmailMessage(policy=policy.SMTP)
-        try:
-            message["From"] = self.sender
-            message["To"] = Address(addr_spec=self.recipient)
-            message["Subject"] = one_line(self.subject)
-        except (ValueError, IndexError) as error:
-            raise MailRefused("its recipient is no mail address") from error
+        message["From"] = self.sender
+        message["To"] = Address("", user, domain)
+        message["Subject"] = one_line(self.subject)
         message["Date"] = self.date
         message["Message-ID"] = f"<{self.message_id}>"
         # Out of office replies and the like are not wanted (RFC 3834 section 5).

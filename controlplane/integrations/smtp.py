@@ -20,6 +20,7 @@ WHOLE_SECONDS: Final = 60.0
 _GOODBYE_SECONDS: Final = 2.0
 #: Threads at a time; one that was given up counts until its server has been silent for long enough.
 _THREADS: Final = 8
+_READY: Final = 220
 _SHUTTING_DOWN: Final = 421
 _AUTHENTICATION_REQUIRED: Final = 530
 _TOO_LARGE: Final = 552
@@ -61,6 +62,11 @@ class SmtpCarrier:
         signed_in = "" if self._route.user is None else f" and signs {self._route.user} in"
         return f"{self._route.host}:{self._route.port} answers{signed_in}"
 
+    @property
+    def busy(self) -> int:
+        """Threads that talk to the server, given up or not."""
+        return self._limiter.borrowed_tokens
+
     async def _run(self, message: Message | None) -> None:
         exchange = _Exchange(self._route, self._hello_name, self._context, self._silence_seconds)
         try:
@@ -80,11 +86,9 @@ class _Exchange:
         self._context = context
         self._is_cut = False
         self._socket: socket.socket | None = None
-        self._smtp: smtplib.SMTP
-        if route.security is Security.TLS:
-            self._smtp = smtplib.SMTP_SSL(local_hostname=hello_name, timeout=silence_seconds, context=context)
-        else:
-            self._smtp = smtplib.SMTP(local_hostname=hello_name, timeout=silence_seconds)
+        # It never connects by itself: so its socket is ours, from the first moment, to cut.
+        self._smtp = smtplib.SMTP(local_hostname=hello_name, timeout=silence_seconds)
+        self._silence_seconds = silence_seconds
 
     def cut(self) -> None:
         """Wake the thread from whatever it waits for."""
@@ -133,22 +137,39 @@ class _Exchange:
             self._smtp.close()
 
     def _open(self) -> None:
-        code, said = self._smtp.connect(self._route.host, self._route.port)
-        self._keep_socket()
-        if code != 220:
+        route = self._route
+        self._take(socket.create_connection((route.host, route.port), timeout=self._silence_seconds))
+        if route.security is Security.TLS:
+            self._secure()
+        code, said = self._smtp.getreply()
+        if code != _READY:
             raise smtplib.SMTPConnectError(code, said)
         self._smtp.ehlo_or_helo_if_needed()
-        if self._route.security is Security.STARTTLS:
+        if route.security is Security.STARTTLS:
             if not self._smtp.has_extn("starttls"):
                 raise CarrierDown("the server offers no STARTTLS; smtps:// may be what it speaks")
-            self._smtp.starttls(context=self._context)
-            self._keep_socket()
+            code, said = self._smtp.docmd("STARTTLS")
+            if code != _READY:
+                raise smtplib.SMTPResponseException(code, said)
+            self._secure()
+            # What was said in the clear counts for nothing (RFC 3207 section 4.2).
+            self._smtp.helo_resp = self._smtp.ehlo_resp = None
+            self._smtp.esmtp_features = {}
+            self._smtp.does_esmtp = False
             self._smtp.ehlo_or_helo_if_needed()
-        if self._route.user is not None and self._route.password is not None:
-            self._smtp.login(self._route.user, self._route.password.reveal())
+        if route.user is not None and route.password is not None:
+            self._smtp.login(route.user, route.password.reveal())
 
-    def _keep_socket(self) -> None:
-        self._socket = self._smtp.sock
+    def _secure(self) -> None:
+        plain = self._smtp.sock
+        assert plain is not None
+        secure = self._context.wrap_socket(plain, server_hostname=self._route.host, do_handshake_on_connect=False)
+        self._take(secure)
+        secure.do_handshake()
+
+    def _take(self, connected: socket.socket) -> None:
+        self._socket = self._smtp.sock = connected
+        self._smtp.file = None  # what was read ahead belongs to the former socket
         if self._is_cut:
             raise CarrierDown("the connection was given up")
 

@@ -78,6 +78,12 @@ class Viewers:
             if not listeners:
                 del self._by_channel[channel]
 
+    def owners(self, topic: str, room: str) -> list[UUID]:
+        """The customers who are told of a topic's room."""
+        return [
+            owner for owner, told, within in self._by_channel if owner is not None and (told, within) == (topic, room)
+        ]
+
     def of(self, channel: Channel) -> Iterable[Viewer]:
         """Who listens to a channel."""
         return tuple(self._by_channel.get(channel, ()))
