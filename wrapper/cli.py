@@ -14,6 +14,7 @@ import click
 import structlog
 import trio
 
+from wrapper.executors.declaration import ExecutorFileWrong, read_declarations
 from wrapper.gate_command import gate, outcome
 from wrapper.gateway import GatewayAddress
 from wrapper.hub_address import BadAddress, HubAddress
@@ -114,6 +115,13 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
             type=click.Path(path_type=Path, dir_okay=False),
             metavar="FILE",
             help="File with the token that Diun sends as Authorization: Bearer; without it Diun is not listened to.",
+        ),
+        click.option(
+            "--executors",
+            envvar=f"{PREFIX}_EXECUTORS",
+            type=click.Path(path_type=Path, dir_okay=False),
+            metavar="FILE",
+            help="TOML file that declares which local programs run the Hub's commands; without it only PING is taken.",
         ),
         click.option(
             "--allow-plain-http",
@@ -225,10 +233,13 @@ def _start(common: dict[str, Any], *, companion: Companion | None = None, **more
             webhook_url=common["webhook_url"],
             accept_v1=common["accept_v1"],
             diun_token=_secret(None, common["diun_token_file"], "--diun-token"),
+            executors={} if common["executors"] is None else read_declarations(common["executors"]),
             **more,
         )
     except BadAddress as error:
         raise click.UsageError(str(error)) from error
+    except ExecutorFileWrong as error:
+        raise click.ClickException(str(error)) from error
     try:
         trio.run(run_process, options, companion, strict_exception_groups=True)
     except* (CannotStart, StateFolderBusy, StateFolderUnusable, sqlite3.Error) as errors:

@@ -50,7 +50,7 @@ def _take_all(_: Any) -> None:
     """Most executors look at the payload when they run."""
 
 
-async def _leave_none(_: Collection[str]) -> None:
+async def leave_none(_: Collection[str]) -> None:
     """Without programs there is nothing that outlives this process."""
 
 
@@ -106,7 +106,7 @@ class Commands:
         journal: Journal,
         executors: Mapping[str, Executor],
         time: HubTime,
-        stop_leftovers: StopLeftovers = _leave_none,
+        stop_leftovers: StopLeftovers = leave_none,
     ) -> None:
         self._journal = journal
         self._stop_leftovers = stop_leftovers

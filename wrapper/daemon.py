@@ -15,7 +15,7 @@ from protocol.objects import Resources
 from protocol.session import WrapperSession
 from protocol.tenant import PROTOCOL_VERSION, Heartbeat, Hello
 from wrapper.approvals import Approvals
-from wrapper.commands import Commands, Executor, HubTime
+from wrapper.commands import Commands, Executor, HubTime, StopLeftovers, leave_none
 from wrapper.config import Applier, Configuration
 from wrapper.conversation import Parts
 from wrapper.fallback import Pace
@@ -42,6 +42,7 @@ class Fittings:
 
     Attributes:
         executors: what runs commands of further types, besides PING.
+        stop_leftovers: ends what an earlier life still runs for commands.
         appliers: called with each configuration before it is in force.
         answerers: further live questions, besides `ping` and `status`.
         measure_resources: False leaves them out of heartbeats (thousands of wrappers in one process).
@@ -52,6 +53,7 @@ class Fittings:
 
     version: str
     executors: Mapping[str, Executor] = field(default_factory=dict)
+    stop_leftovers: StopLeftovers = leave_none
     appliers: tuple[Applier, ...] = ()
     answerers: Mapping[str, Answerer] = field(default_factory=dict)
     measure_resources: bool = True
@@ -88,7 +90,7 @@ class Wrapper:
         time = HubTime(clock)
         self.approvals = Approvals(journal, clock)
         self.configuration = Configuration(journal, fittings.appliers)
-        self.commands = Commands(journal, fittings.executors, time)
+        self.commands = Commands(journal, fittings.executors, time, fittings.stop_leftovers)
         self.gate = Gate(self.approvals, self.configuration, clock)
         self.reports = Reports(journal, now=time.now, last_active=self.gate.last_active)
         inbox = Inbox(

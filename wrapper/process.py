@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import signal
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +14,9 @@ import trio
 
 from wrapper.agents import Effects, run_scripted_agents, scripted_executors
 from wrapper.daemon import Fittings, Wrapper
+from wrapper.executors.declaration import Declaration
+from wrapper.executors.leftovers import Leftovers
+from wrapper.executors.program import program_executors
 from wrapper.gate_api import GateApi
 from wrapper.health import add_health
 from wrapper.hub_address import HubAddress
@@ -48,6 +51,7 @@ class Options:
         accept_v1: take webhooks under the specification's signature alone.
         diun_token: what Diun's webhooks carry.
         script: what scripted agents want.
+        executors: which local programs run commands.
     """
 
     address: HubAddress
@@ -61,6 +65,7 @@ class Options:
     accept_v1: bool = False
     diun_token: Secret | None = None
     script: Scenario | None = None
+    executors: Mapping[str, Declaration] = field(default_factory=dict)
 
 
 async def run_process(options: Options, companion: Companion | None = None) -> None:
@@ -133,9 +138,14 @@ async def _run(
         return
     effects = Effects(folder.path / "effects.log", clock)
     pace = options.scripted_pace_seconds
+    leftovers = Leftovers(instance)
     fittings = Fittings(
         version=version,
-        executors=scripted_executors(effects) if pace is not None else {},
+        executors={
+            **(scripted_executors(effects) if pace is not None else {}),
+            **program_executors(options.executors, leftovers),
+        },
+        stop_leftovers=leftovers.stop,
         accept_v1=options.accept_v1,
         diun_token=options.diun_token,
     )

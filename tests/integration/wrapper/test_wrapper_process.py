@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -151,3 +152,69 @@ async def test_health_outlives_junk(junk: bytes):
                     pass
         async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
             assert (await client.get("/health")).status_code == 200
+
+
+# --- executors ---------------------------------------------------------------------------------------------
+
+
+async def test_declared_programs_run_the_hubs_commands(hub: HubPeer, tmp_path: Path):
+    executors = tmp_path / "executors.toml"
+    executors.write_text('[commands.RUN_BACKUP]\nprogram = ["/bin/echo", "all", "saved"]\n')
+    with running(hub, tmp_path / "state", "--registration-token", TOKEN, "--executors", str(executors)):
+        await hub.connected()
+        backup = await hub.result(await hub.command("RUN_BACKUP"))
+        unknown = await hub.result(await hub.command("RESTART_SERVICE"))
+    assert (backup["status"], backup["output"]) == ("succeeded", "all saved\n")
+    assert unknown["status"] == "rejected"
+
+
+async def test_a_wrong_executor_file_stops_the_start_in_a_sentence(hub: HubPeer, tmp_path: Path):
+    executors = tmp_path / "executors.toml"
+    executors.write_text('[commands.RUN_BACKUP]\nprogram = ["backup"]\nidempotent = 1\n')
+    with running(hub, tmp_path / "state", "--registration-token", TOKEN, "--executors", str(executors)) as process:
+        assert await ended(process) == 1
+    log = (tmp_path / "log").read_text()
+    assert f"{executors}: commands.RUN_BACKUP.idempotent: must be `bool`, got `int`" in log
+    assert "Traceback" not in log
+    assert not hub.registrations
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="leftovers are found by Linux's /proc")
+@pytest.mark.parametrize(("idempotent", "runs"), [("false", 1), ("true", 2)])
+async def test_a_program_that_outlives_a_killed_wrapper_is_ended_before_its_command_is_settled(
+    hub: HubPeer, tmp_path: Path, idempotent: str, runs: int
+):
+    """The first run would last for ever; the second, where there is one, ends at once."""
+    began, executors = tmp_path / "began", tmp_path / "executors.toml"
+    script = f"echo $$ >> {began}; test $(wc -l < {began}) -gt 1 || exec /bin/sleep 600"
+    executors.write_text(
+        f'[commands.RUN_BACKUP]\nprogram = ["/bin/sh", "-c", {json.dumps(script)}]\nidempotent = {idempotent}\n'
+    )
+    options = ["--registration-token", TOKEN, "--executors", str(executors)]
+    with running(hub, tmp_path / "state", *options) as process:
+        await hub.connected()
+        command = await hub.command("RUN_BACKUP")
+        with trio.fail_after(30):
+            while not (began.exists() and began.read_text().endswith("\n")):  # noqa: ASYNC110 (a file does not tell)
+                await trio.sleep(0.02)
+        process.kill()
+        process.wait()
+        first = int(began.read_text())
+        assert not _gone(first)
+        await hub.until(lambda: hub.socket is None)
+    with running(hub, tmp_path / "state", *options):
+        result = await hub.result(command)
+        assert _gone(first)
+    assert len(began.read_text().split()) == runs
+    if runs == 1:
+        assert (result["status"], result["output"]) == ("failed", "interrupted, outcome unknown")
+    else:
+        assert result["status"] == "succeeded"
+
+
+def _gone(process: int) -> bool:
+    """Whether it runs no longer; nobody may have reaped it."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
