@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from protocol.ids import OrderId, ServerId
+from protocol.ids import ApprovalId, OrderId, ServerId
 from protocol.objects import Server, Spoken
 from protocol.tenant import Codec, Frame, Short
 from protocol.words import BackupOutcome, Role
@@ -134,6 +134,15 @@ class PastEvent(Spoken):
 
 
 # --- what events tell that is no object of its own ---------------------------------------------------------
+
+
+class DecisionDelivered(Spoken):
+    """`approval.delivered`: the wrapper has acknowledged a decision; the times of the approval `id`, nothing else."""
+
+    id: ApprovalId
+    order_id: OrderId
+    sent_at: datetime
+    acknowledged_at: datetime
 
 
 class ServerTold(Spoken):

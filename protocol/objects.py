@@ -106,7 +106,10 @@ class DecidedBy(Spoken):
 
 
 class CommandApproval(Spoken):
-    """An agent's command that waits for, or has had, a person's decision (specification section 4.9)."""
+    """An agent's command that waits for, or has had, a person's decision (specification section 4.9).
+
+    `sentAt` and `acknowledgedAt` tell how far the decision has come on its way to the tenant's wrapper.
+    """
 
     id: ApprovalId
     order_id: OrderId
@@ -127,6 +130,8 @@ class CommandApproval(Spoken):
     outcome: str | None
     outcome_detail: str | None
     outcome_at: datetime | None
+    sent_at: datetime | None = None
+    acknowledged_at: datetime | None = None
 
 
 class RemoteCommand(Spoken):

@@ -32,6 +32,10 @@ COLUMNS = (
     " outcome, outcome_detail, outcome_at"
 )
 
+#: How far its decision has come: of no row that still waits.
+_DELIVERED = "FROM deliveries d WHERE d.reference = command_approvals.id AND d.kind = 'approvalSettled'"
+DELIVERY = f"(SELECT d.sent_at {_DELIVERED}) AS sent_at, (SELECT d.acknowledged_at {_DELIVERED}) AS acknowledged_at"
+
 _INSERT = text(f"""
     INSERT INTO command_approvals (id, order_id, customer_id, request_id, agent_id, command_class, tool_name, tool_args,
         args_hash, human_readable, impact, status, requested_at, expires_at)
@@ -48,23 +52,23 @@ _INSERT = text(f"""
     RETURNING {COLUMNS}""")
 
 _BY_REQUEST = text(f"""
-    SELECT {COLUMNS} FROM command_approvals
+    SELECT {COLUMNS}, {DELIVERY} FROM command_approvals
     WHERE (order_id, request_id) IN (SELECT * FROM unnest(CAST(:order_id AS uuid[]), CAST(:request_id AS text[])))
     """)
 
 _OUTCOME = text(f"""
     UPDATE command_approvals SET outcome = :outcome, outcome_detail = :detail, outcome_at = :at
     WHERE id = :id AND order_id = :order_id AND status <> 'PENDING' AND outcome IS NULL
-    RETURNING {COLUMNS}""")
+    RETURNING {COLUMNS}, {DELIVERY}""")
 
 _GET = text(f"""
-    SELECT {COLUMNS} FROM command_approvals
+    SELECT {COLUMNS}, {DELIVERY} FROM command_approvals
     WHERE id = :id AND (CAST(:customer_id AS uuid) IS NULL OR customer_id = :customer_id)""")
 
 _LIST = {
     owned: (
         text(f"""
-            SELECT {COLUMNS} FROM command_approvals WHERE status = :status {clause}
+            SELECT {COLUMNS}, {DELIVERY} FROM command_approvals WHERE status = :status {clause}
             ORDER BY requested_at DESC, id DESC LIMIT :limit OFFSET :offset"""),
         text(f"SELECT count(*) FROM command_approvals WHERE status = :status {clause}"),
     )
@@ -143,6 +147,7 @@ def approval_of(row: Row[Any]) -> CommandApproval:
     decided_by = None
     if row.decided_by_type is not None:
         decided_by = DecidedBy(row.decided_by_type, row.decided_by_id, row.decided_by_name)
+    delivered = row._mapping
     return CommandApproval(
         id=ApprovalId(format_id("appr", row.id)),
         order_id=OrderId(format_id("ord", row.order_id)),
@@ -163,6 +168,8 @@ def approval_of(row: Row[Any]) -> CommandApproval:
         outcome=row.outcome,
         outcome_detail=row.outcome_detail,
         outcome_at=row.outcome_at,
+        sent_at=delivered.get("sent_at"),
+        acknowledged_at=delivered.get("acknowledged_at"),
     )
 
 

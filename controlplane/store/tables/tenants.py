@@ -90,6 +90,9 @@ deliveries = Table(
     Column("frame", Text, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("voided_at", DateTime(timezone=True)),
+    # Of decisions only: a command keeps these times itself, a configuration is applied or not.
+    Column("sent_at", DateTime(timezone=True)),
+    Column("acknowledged_at", DateTime(timezone=True)),
     CheckConstraint(_one_of("kind", "command", "approvalSettled", "configOffered"), name="kind_known"),
     Index("ix_deliveries_reference", "reference"),
 )

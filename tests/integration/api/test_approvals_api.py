@@ -143,4 +143,4 @@ async def test_the_outcome_stands_in_the_approval(town: Town) -> None:
     asked = await tenant.ask()
     keys = {"id", "orderId", "agentId", "commandClass", "toolName", "toolArgs", "humanReadable", "status"}
     keys |= {"requestedAt", "expiresAt", "requestId", "argsHash", "impact", "settledAt", "decidedBy", "reason"}
-    assert set(asked) == keys | {"outcome", "outcomeDetail", "outcomeAt"}
+    assert set(asked) == keys | {"outcome", "outcomeDetail", "outcomeAt", "sentAt", "acknowledgedAt"}

@@ -11,8 +11,9 @@ from sqlalchemy import text
 
 from controlplane.store import events
 from protocol.ids import format_id, parse_id
-from protocol.tenant import ConfigApplied
+from protocol.tenant import Ack, ConfigApplied
 from protocol.words import Role
+from tests.end_to_end.hub_process import until
 from tests.integration.api.tenants import Tenancy, Town, bad_fields, data, open_town, refusal
 from tests.people import People
 
@@ -127,6 +128,11 @@ async def test_a_configuration_is_read_as_offered_and_as_applied(town: Town) -> 
     assert read["applied"] is None
     first = read["offered"]["config"]
     await tenant.say(socket, ConfigApplied("m-1", first["configVersion"], first["configHash"], True))
+
+    async def applied() -> bool:
+        return data(await town.owner.get(path))["applied"] is not None
+
+    await until(applied, what="the wrapper's answer in the book")
     changed = await town.owner.patch(f"{ORDERS}/{tenant.order_id}/agents/it-admin", json={"autonomyLevel": 1})
     assert data(changed)["autonomyLevel"] == 1
     read = data(await town.owner.get(path))
@@ -134,3 +140,36 @@ async def test_a_configuration_is_read_as_offered_and_as_applied(town: Town) -> 
     assert read["appliedVersion"] == first["configVersion"]
     assert read["offered"]["config"]["configVersion"] == first["configVersion"] + 1
     assert [one["autonomyLevel"] for one in read["offered"]["config"]["agents"]] == [1]
+
+
+@pytest.mark.parametrize("action", ["approve", "deny"])
+async def test_a_decision_tells_when_the_wrapper_was_sent_it_and_had_it(town: Town, action: str) -> None:
+    tenant = await town.tenant()
+    socket = await tenant.connect()
+    approval = (await tenant.ask())["id"]
+    other = (await tenant.ask(id="not-decided"))["id"]
+    path = f"/api/v1/admin/approvals/{approval}"
+    decided = data(await town.owner.post(path, json={"action": action}))
+    assert (decided["sentAt"], decided["acknowledgedAt"]) == (None, None)
+    town.people.clock.advance(seconds=2)
+    await tenant.say(socket, Ack(socket.frames[-1].seq))
+
+    async def known() -> bool:
+        return data(await town.owner.get(path))["acknowledgedAt"] is not None
+
+    await until(known, what="the acknowledgement in the book")
+    read = data(await town.owner.get(path))
+    assert decided["settledAt"] < read["acknowledgedAt"]
+    assert read["sentAt"] <= read["acknowledgedAt"]
+    told = [one for one in (await _backwards(town, tenant, 100))[0] if one["kind"] == "approval.delivered"]
+    times = {name: read[name] for name in ("sentAt", "acknowledgedAt")}
+    assert [one["data"] for one in told] == [{"id": approval, "orderId": tenant.order_id} | times]
+    await tenant.say(socket, Ack(socket.frames[-1].seq))  # twice tells nothing new
+    again = [one for one in (await _backwards(town, tenant, 100))[0] if one["kind"] == "approval.delivered"]
+    assert again == told
+    [listed] = data(await town.owner.get("/api/v1/admin/approvals?pageSize=100"))
+    assert (listed["id"], listed["sentAt"], listed["acknowledgedAt"]) == (other, None, None)
+    customer = await tenant.signed_in()
+    status = decided["status"]
+    [own] = data(await customer.get(f"/api/v1/customer/approvals?status={status}"))
+    assert own == read
