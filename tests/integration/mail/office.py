@@ -26,9 +26,10 @@ from controlplane.services.mail import MailService
 from controlplane.services.sealing import Sealer
 from controlplane.store import approvals
 from controlplane.store.approval_mail import ApprovalMailStore
+from controlplane.store.customers import CustomerStore, NewCustomer
 from controlplane.store.database import Database
 from controlplane.store.mail import NEWS, MailStore
-from controlplane.store.orders import NewOrder
+from controlplane.store.orders import NewOrder, OrderStore
 from controlplane.store.preferences import PreferenceChange, PreferenceStore
 from protocol.ids import parse_id
 from protocol.objects import CommandApproval
@@ -36,7 +37,7 @@ from protocol.tenant import ApprovalRequest
 from protocol.words import ApprovalMail, AutomationMode, CommandClass, Tier
 from tests.end_to_end.hub_process import until
 from tests.fakes.smtp_server import SmtpServer
-from tests.people import TESTER, People
+from tests.people import TESTER, SetClock
 
 PUBLIC_URL = "https://hub.test"
 SENDER = Address("LetsBe Hub", "hub", "hub.test")
@@ -65,17 +66,19 @@ class Office:
 
     database: Database
     server: SmtpServer
-    people: People
     grace_seconds: float = 30
     digest_minutes: float = 60
     watching: list[UUID] = field(default_factory=list)
     sealer: Sealer = field(default_factory=lambda: Sealer([Secret(Fernet.generate_key().decode())]))
 
     def __post_init__(self) -> None:
-        self.clock = self.people.clock
+        self.clock = SetClock()
+        self.randomness = SystemRandomness()
+        self.ids = SystemIds(self.clock, self.randomness)
+        self.customers = CustomerStore(self.database, clock=self.clock, ids=self.ids)
+        self.orders = OrderStore(self.database, clock=self.clock, ids=self.ids)
         self.store = MailStore(self.database)
         self.preferences = PreferenceStore(self.database, clock=self.clock)
-        self.ids = SystemIds(self.clock, SystemRandomness())
         self.service = self.node()
         self.mailer = self.reader(self.service)
         self._numbers = count(1)
@@ -97,21 +100,22 @@ class Office:
         route = SmtpRoute("127.0.0.1", self.server.port, Security.PLAIN)
         return SmtpCarrier(route, hello_name="hub.test", silence_seconds=20)
 
-    def node(self, carrier: Carrier | None = None) -> MailService:
+    def node(self, carrier: Carrier | None = None, sealer: Sealer | None = None) -> MailService:
         """A sender of its own over the same database."""
         return MailService(
             self.store,
             carrier=carrier or self.carrier(),
             sender=SENDER,
-            sealer=self.sealer,
+            sealer=sealer or self.sealer,
             clock=self.clock,
-            randomness=SystemRandomness(),
+            randomness=self.randomness,
             down_seconds=(0.05, 0.1),
         )
 
-    async def resident(self, **words: Any) -> Resident:
-        customer = await self.people.customer(**words)
-        order = await self.people.orders.create(
+    async def resident(self, name: str = "Maria Weber") -> Resident:
+        new = NewCustomer(f"maria{next(self._numbers)}@acme.com", name, "Acme Marketing GmbH", None)
+        customer = await self.customers.create(TESTER, new)
+        order = await self.orders.create(
             TESTER,
             NewOrder(
                 user_id=customer.id,
@@ -182,12 +186,12 @@ class Office:
 
 
 def _rows(connection: Connection) -> list[Any]:
-    return list(connection.execute(text("SELECT * FROM mails ORDER BY id")).all())
+    return list(connection.execute(text("SELECT * FROM mails ORDER BY created_at, dedupe_key")).all())
 
 
 @asynccontextmanager
-async def open_office(people: People, **values: Any) -> AsyncIterator[Office]:
+async def open_office(database: Database, **values: Any) -> AsyncIterator[Office]:
     """An office whose mail server answers."""
     server = SmtpServer()
     async with server.listening():
-        yield Office(people.database, server, people, **values)
+        yield Office(database, server, **values)

@@ -10,11 +10,11 @@ import trio
 from sqlalchemy import text
 
 from controlplane.store import mail
+from controlplane.store.database import Database
 from controlplane.store.events import NEWS as EVENTS
 from protocol.words import ApprovalMail, CommandClass
 from tests.end_to_end.hub_process import until
 from tests.integration.mail.office import PUBLIC_URL, Office, open_office
-from tests.people import People
 
 
 async def test_after_the_grace_one_mail_leads_to_the_card(office: Office) -> None:
@@ -207,7 +207,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("said", HOSTILE, ids=range(len(HOSTILE)))
 async def test_what_an_agent_says_stays_words(office: Office, said: str) -> None:
-    resident = await office.resident(company="<b>Acme</b>")
+    resident = await office.resident(name="<b>Maria</b>\u202e")
     asked = await office.ask(
         resident, said, agent_id="<i>x\r\nBcc: a@b", tool_name="<u>", impact=said[:500], command_class=CommandClass.RED
     )
@@ -232,8 +232,8 @@ async def test_what_an_agent_says_stays_words(office: Office, said: str) -> None
         assert "www.evil.test" not in body
 
 
-async def test_a_commit_wakes_the_reader_and_that_wakes_the_sender(people: People) -> None:
-    async with open_office(people, grace_seconds=0) as office, trio.open_nursery() as nursery:
+async def test_a_commit_wakes_the_reader_and_that_wakes_the_sender(database: Database) -> None:
+    async with open_office(database, grace_seconds=0) as office, trio.open_nursery() as nursery:
         office.database.listen(EVENTS, office.mailer.poke)
         office.database.listen(mail.NEWS, office.mailer.poke)
         nursery.start_soon(office.mailer.run)
