@@ -9,23 +9,19 @@ from email.headerregistry import Address
 
 from actors.runtime.ports import Clock, Ids, Randomness
 from controlplane import logs
+from controlplane.identity import Identity, build_identity
+from controlplane.integrations.folder_storage import FolderStorage
 from controlplane.integrations.mail_carrier import Carrier
 from controlplane.integrations.mail_folder import FolderCarrier
 from controlplane.integrations.smtp import SmtpCarrier
 from controlplane.mail_route import FolderRoute
-from controlplane.services.accounts import AccountService
 from controlplane.services.mail import MailService
-from controlplane.services.passwords import Passwords
 from controlplane.services.sealing import Sealer
-from controlplane.services.sessions import SessionService
 from controlplane.settings import Settings
 from controlplane.state_folder import StateFolder
-from controlplane.store.customers import CustomerStore
 from controlplane.store.database import Database
 from controlplane.store.embedded import EmbeddedPostgres
 from controlplane.store.mail import MailStore
-from controlplane.store.sessions import SessionStore
-from controlplane.store.staff import StaffStore
 
 
 def open_ground(settings: Settings) -> StateFolder:
@@ -68,36 +64,29 @@ async def open_database(settings: Settings, folder: StateFolder, *, join: bool =
         )
 
 
-def build_sessions(
-    database: Database, settings: Settings, *, clock: Clock, ids: Ids, randomness: Randomness
-) -> SessionService:
-    """The sessions of this Hub's people over its database."""
-    store = SessionStore(
-        database,
-        clock=clock,
-        ids=ids,
-        idle=timedelta(hours=settings.session_idle_hours),
-        absolute=timedelta(days=settings.session_absolute_days),
-    )
-    return SessionService(store, clock=clock, randomness=randomness)
-
-
-def build_accounts(
+def open_identity(
     database: Database,
     settings: Settings,
-    sessions: SessionService,
+    folder: StateFolder,
+    sealer: Sealer,
+    mail: MailService,
     *,
     clock: Clock,
     ids: Ids,
     randomness: Randomness,
-) -> AccountService:
-    """The accounts of this Hub over its database."""
-    return AccountService(
-        StaffStore(database, clock=clock, ids=ids),
-        CustomerStore(database, clock=clock, ids=ids),
-        sessions,
-        Passwords(),
+) -> Identity:
+    """The parts of this Hub that know people, over its database and its folder."""
+    return build_identity(
+        database,
+        clock=clock,
+        ids=ids,
         randomness=randomness,
+        sealer=sealer,
+        drafts=mail,
+        storage=FolderStorage(folder.path / "objects"),
+        public_url=settings.public_address,
+        session_idle=timedelta(hours=settings.session_idle_hours),
+        session_absolute=timedelta(days=settings.session_absolute_days),
         setup_token_required=not settings.loopback_only,
     )
 

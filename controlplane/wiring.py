@@ -33,12 +33,13 @@ from controlplane.door.options import DoorOptions
 from controlplane.door.process import raise_file_limit, tune_gc
 from controlplane.door.sockets.frames import text_frame
 from controlplane.door.tenant_socket import TenantSocket
-from controlplane.opening import build_accounts, build_mail, build_sessions, open_database
+from controlplane.opening import build_mail, open_database, open_identity
 from controlplane.services import waking
 from controlplane.services.approval_mail import ApprovalMailer, rules
 from controlplane.services.console_feed import Feed
 from controlplane.services.console_presence import PresenceFeed
 from controlplane.services.event_retention import forget_old_events
+from controlplane.services.identity_upkeep import forget_what_is_over
 from controlplane.services.live_query import LiveQueries
 from controlplane.services.sealing import Sealer
 from controlplane.settings import Settings
@@ -90,17 +91,23 @@ async def open_hub(
             order_book=PostgresOrderBook(database),
             heartbeat_seconds=settings.heartbeat_seconds,
         )
-        sessions = build_sessions(database, settings, clock=clock, ids=ids, randomness=randomness)
-        accounts = build_accounts(database, settings, sessions, clock=clock, ids=ids, randomness=randomness)
         servers = ServerStore(database, ids=ids, randomness=randomness, heartbeat_seconds=settings.heartbeat_seconds)
         sealer = Sealer(master_keys)
+        mail = build_mail(database, settings, sealer, clock=clock, randomness=randomness)
+        identity = open_identity(database, settings, folder, sealer, mail, clock=clock, ids=ids, randomness=randomness)
         hub = Hub(
             clock=clock,
             ids=ids,
             randomness=randomness,
             limits=Limits(clock, standard_limits(settings.rate_limit_per_minute)),
-            accounts=accounts,
-            sessions=sessions,
+            accounts=identity.accounts,
+            sessions=identity.sessions,
+            session_endings=identity.session_endings,
+            credentials=identity.credentials,
+            two_factor=identity.two_factor,
+            staff=identity.staff,
+            invitations=identity.invitations,
+            photos=identity.photos,
             customers=CustomerStore(database, clock=clock, ids=ids),
             orders=OrderStore(database, clock=clock, ids=ids),
             approvals=ApprovalStore(database),
@@ -111,7 +118,7 @@ async def open_hub(
             events=EventStore(database),
             questions=LiveQueries(partial(tenant_of, system), ids),
             sealer=sealer,
-            mail=build_mail(database, settings, sealer, clock=clock, randomness=randomness),
+            mail=mail,
             preferences=PreferenceStore(database, clock=clock),
             system=system,
             csrf_secret=hashlib.sha256(b"csrf " + master_keys[0].reveal().encode()).digest(),
@@ -127,6 +134,7 @@ async def open_hub(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(tenant_socket.run)
             nursery.start_soon(waking.sweep, system, partial(_overdue, tenant_book, clock))
+            nursery.start_soon(forget_what_is_over, identity.sweeps)
             yield hub, tenant_socket, await _start_consoles(nursery, hub, database, settings)
             nursery.cancel_scope.cancel()
 

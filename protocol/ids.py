@@ -13,6 +13,7 @@ ApprovalId = NewType("ApprovalId", str)
 CommandId = NewType("CommandId", str)
 StaffId = NewType("StaffId", str)
 SessionId = NewType("SessionId", str)
+InvitationId = NewType("InvitationId", str)
 SubscriptionId = NewType("SubscriptionId", str)
 RequestId = NewType("RequestId", str)
 
@@ -26,6 +27,7 @@ PREFIXES: Final[dict[str, str]] = {
     "CommandId": "cmd",
     "StaffId": "stf",
     "SessionId": "sess",
+    "InvitationId": "inv",
     "SubscriptionId": "sub",
 }
 

@@ -2,28 +2,49 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from email.headerregistry import Address
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
+import msgspec
+from cryptography.fernet import Fernet
+from sqlalchemy import select, update
 
 from actors.people import Author, Scope
 from actors.runtime.ports import SystemClock, SystemIds, SystemRandomness
-from controlplane.api.account import pages, session, setup, sign_in
+from controlplane.api.account import (
+    invitations,
+    pages,
+    passwords,
+    profile,
+    session,
+    sessions,
+    setup,
+    sign_in,
+    two_factor,
+    two_factor_page,
+)
 from controlplane.api.admin import customers, orders
+from controlplane.api.admin import staff as admin_staff
 from controlplane.api.hub import Hub
 from controlplane.api.limits import Limits, standard_limits
 from controlplane.api.mount import HubApp, build_app
-from controlplane.services.accounts import AccountService
+from controlplane.identity import build_identity
+from controlplane.secret import Secret
+from controlplane.services.mail import Body, MailService
 from controlplane.services.passwords import Passwords
-from controlplane.services.sessions import SessionService
+from controlplane.services.sealing import Sealer
 from controlplane.store.customers import CustomerStore
 from controlplane.store.database import Database
+from controlplane.store.mail import MailStore
 from controlplane.store.orders import OrderStore
-from controlplane.store.sessions import SessionStore
-from controlplane.store.staff import StaffStore
+from controlplane.store.tables.accounts import staff
+from controlplane.store.tables.mail import mails
+from protocol.ids import parse_id
 
 PASSWORD = "correct horse battery staple"
 PUBLIC_URL = "http://hub.test"
@@ -46,6 +67,37 @@ class SetClock(SystemClock):
         self.moment += timedelta(**duration)
 
 
+class MemoryStorage:
+    """Objects in memory."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+
+    async def put(self, name: str, data: bytes) -> None:
+        self.objects[name] = data
+
+    async def get(self, name: str) -> bytes | None:
+        return self.objects.get(name)
+
+    async def delete(self, name: str) -> None:
+        self.objects.pop(name, None)
+
+
+class Posted(NamedTuple):
+    """A mail in the outbox, opened."""
+
+    kind: str
+    recipient: str
+    subject: str
+    text: str
+
+    @property
+    def token(self) -> str:
+        """The one-time token of the mail's link."""
+        [found] = set(re.findall(r"#([A-Za-z0-9_-]+)", self.text))
+        return str(found)
+
+
 @dataclass
 class People:
     """The Hub under test and the parts it is made of."""
@@ -60,21 +112,34 @@ class People:
         self.clock = SetClock()
         randomness = SystemRandomness()
         ids = SystemIds(self.clock, randomness)
-        self.session_store = SessionStore(
-            self.database, clock=self.clock, ids=ids, idle=timedelta(hours=24), absolute=timedelta(days=14)
+        self.sealer = Sealer([Secret(Fernet.generate_key().decode())])
+        self.mail = MailService(
+            MailStore(self.database),
+            carrier=None,
+            sender=Address("LetsBe Hub", "hub", "letsbe.biz"),
+            sealer=self.sealer,
+            clock=self.clock,
+            randomness=randomness,
         )
-        self.sessions = SessionService(self.session_store, clock=self.clock, randomness=randomness)
-        self.staff = StaffStore(self.database, clock=self.clock, ids=ids)
+        self.storage = MemoryStorage()
+        self.identity = build_identity(
+            self.database,
+            clock=self.clock,
+            ids=ids,
+            randomness=randomness,
+            sealer=self.sealer,
+            drafts=self.mail,
+            storage=self.storage,
+            public_url=self.public_url,
+            session_idle=timedelta(hours=24),
+            session_absolute=timedelta(days=14),
+            setup_token_required=self.setup_token_required,
+            passwords=Passwords(time_cost=1, memory_kib=64),
+        )
+        self.accounts, self.sessions = self.identity.accounts, self.identity.sessions
+        self.session_store = self.identity.session_store
         self.customers = CustomerStore(self.database, clock=self.clock, ids=ids)
         self.orders = OrderStore(self.database, clock=self.clock, ids=ids)
-        self.accounts = AccountService(
-            self.staff,
-            self.customers,
-            self.sessions,
-            Passwords(time_cost=1, memory_kib=64),
-            randomness=randomness,
-            setup_token_required=self.setup_token_required,
-        )
         self.hub = Hub(
             clock=self.clock,
             ids=ids,
@@ -82,6 +147,14 @@ class People:
             limits=Limits(self.clock, self.limits),
             accounts=self.accounts,
             sessions=self.sessions,
+            session_endings=self.identity.session_endings,
+            credentials=self.identity.credentials,
+            two_factor=self.identity.two_factor,
+            staff=self.identity.staff,
+            invitations=self.identity.invitations,
+            photos=self.identity.photos,
+            sealer=self.sealer,
+            mail=self.mail,
             customers=self.customers,
             orders=self.orders,
             csrf_secret=b"a secret of the tests",
@@ -92,6 +165,13 @@ class People:
             sign_in.routes,
             session.routes,
             pages.routes,
+            two_factor_page.routes,
+            two_factor.routes,
+            passwords.routes,
+            sessions.routes,
+            invitations.routes,
+            profile.routes,
+            admin_staff.routes,
             customers.routes,
             orders.routes,
         ]
@@ -124,3 +204,26 @@ class People:
         answer = await browser.post(f"/api/auth/callback/{provider}", json={"email": email, "password": password})
         assert answer.status_code == 200, answer.text
         return browser
+
+    async def posted(self, kind: str | None = None) -> list[Posted]:
+        """The mails in the outbox, oldest first."""
+        rows = await self.database.read(
+            lambda connection: (
+                connection.execute(select(mails).order_by(mails.c.created_at, mails.c.id)).mappings().all()
+            )
+        )
+        opened = [
+            Posted(row["kind"], row["recipient"], row["subject"], body.text)
+            for row in rows
+            for body in [msgspec.json.decode(self.sealer.open(row["body"]), type=Body)]
+        ]
+        return [mail for mail in opened if kind in (None, mail.kind)]
+
+    async def member(self, role: str, email: str) -> httpx.AsyncClient:
+        """A browser in which a fresh member of staff in this role is signed in."""
+        member = await self.accounts.create_owner(TESTER, email=email, name=f"{role.title()} Member", password=PASSWORD)
+        key = parse_id("stf", member.id)
+        await self.database.write(
+            lambda connection: connection.execute(update(staff).where(staff.c.id == key).values(role=role))
+        )
+        return await self.signed_in("credentials", email)

@@ -60,7 +60,7 @@ SOCKETS: Final = (
         "adminConsole",
         console.ADMIN_SOCKET_PATH,
         console.SUBPROTOCOL,
-        _CONSOLE.format(who="The staff's console. Topics: fleet, approvals, orders, customers, order:<id>."),
+        _CONSOLE.format(who="The staff's console. Topics: fleet, approvals, orders, customers, staff, order:<id>."),
         console.FromConsole,
         console.ToConsole,
         ("sessionCookie", "sessionToken"),
@@ -69,7 +69,9 @@ SOCKETS: Final = (
         "customerConsole",
         console.CUSTOMER_SOCKET_PATH,
         console.SUBPROTOCOL,
-        _CONSOLE.format(who="A customer's console. Topics: approvals, agents, activity, servers, orders; own things."),
+        _CONSOLE.format(
+            who="A customer's console. Topics: approvals, agents, activity, servers, orders, account; own things."
+        ),
         console.FromConsole,
         console.ToConsole,
         ("sessionCookie", "sessionToken"),
@@ -84,6 +86,7 @@ _TOLD: Final = (
     console.BackupTold,
     console.ActivityTold,
     console.ImageTold,
+    console.AccountTold,
 )
 
 

@@ -7,8 +7,9 @@ from uuid import UUID
 
 from actors.people import Author, Scope
 from controlplane.api.permissions import Permission, may
-from protocol.ids import CustomerId, SessionId, StaffId
-from protocol.words import Role
+from controlplane.store.account_rows import Account
+from protocol.ids import CustomerId, SessionId, StaffId, parse_id
+from protocol.words import Role, UserType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,14 @@ class StaffCaller:
     @property
     def scope(self) -> Scope:
         return Scope.everything()
+
+    @property
+    def account(self) -> Account:
+        return Account(UserType.STAFF, parse_id("stf", self.staff_id))
+
+    @property
+    def session_key(self) -> UUID:
+        return parse_id("sess", self.session_id)
 
     def may(self, permission: Permission) -> bool:
         """Whether this member's role has the permission."""
@@ -67,6 +76,14 @@ class CustomerCaller:
     @property
     def scope(self) -> Scope:
         return Scope.customer(self.customer_uuid)
+
+    @property
+    def account(self) -> Account:
+        return Account(UserType.CUSTOMER, self.customer_uuid)
+
+    @property
+    def session_key(self) -> UUID:
+        return parse_id("sess", self.session_id)
 
 
 #: Whoever is signed in.

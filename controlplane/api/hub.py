@@ -13,10 +13,15 @@ from actors.runtime.system import ActorSystem
 from controlplane.api.limits import Limits
 from controlplane.api.metrics import Metrics
 from controlplane.services.accounts import AccountService
+from controlplane.services.credentials import CredentialService
+from controlplane.services.invitations import InvitationService
 from controlplane.services.live_query import LiveQueries
 from controlplane.services.mail import MailService
+from controlplane.services.photos import PhotoService
 from controlplane.services.sealing import Sealer
 from controlplane.services.sessions import SessionService
+from controlplane.services.staff import StaffService
+from controlplane.services.two_factor import TwoFactorService
 from controlplane.store.agents import AgentStore
 from controlplane.store.approvals import ApprovalStore
 from controlplane.store.commands import CommandStore
@@ -26,6 +31,7 @@ from controlplane.store.orders import OrderStore
 from controlplane.store.polling import PollingStore
 from controlplane.store.preferences import PreferenceStore
 from controlplane.store.servers import ServerStore
+from controlplane.store.session_endings import SessionEndings
 from protocol.ids import OrderId
 
 #: Says what is not ready, in words for an operator, or None when all is well.
@@ -64,6 +70,12 @@ class Hub:
     metrics: Metrics = field(default_factory=Metrics)
     accounts: AccountService = field(default_factory=_not_wired)
     sessions: SessionService = field(default_factory=_not_wired)
+    session_endings: SessionEndings = field(default_factory=_not_wired)
+    credentials: CredentialService = field(default_factory=_not_wired)
+    two_factor: TwoFactorService = field(default_factory=_not_wired)
+    staff: StaffService = field(default_factory=_not_wired)
+    invitations: InvitationService = field(default_factory=_not_wired)
+    photos: PhotoService = field(default_factory=_not_wired)
     customers: CustomerStore = field(default_factory=_not_wired)
     orders: OrderStore = field(default_factory=_not_wired)
     approvals: ApprovalStore = field(default_factory=_not_wired)

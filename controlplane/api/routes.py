@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from controlplane.api.account import pages, session, setup, sign_in
+from controlplane.api.account import (
+    invitations,
+    pages,
+    passwords,
+    profile,
+    session,
+    sessions,
+    setup,
+    sign_in,
+    two_factor,
+    two_factor_page,
+)
 from controlplane.api.admin import agents as admin_agents
 from controlplane.api.admin import approvals as admin_approvals
-from controlplane.api.admin import automation, customers, order_events, orders, registration_tokens, servers
+from controlplane.api.admin import automation, customers, order_events, orders, registration_tokens, servers, staff
 from controlplane.api.console_pages import console_router
 from controlplane.api.customer import agents as customer_agents
 from controlplane.api.customer import approvals as customer_approvals
@@ -24,6 +35,13 @@ _MODULES = (
     sign_in,
     session,
     pages,
+    two_factor_page,
+    two_factor,
+    passwords,
+    sessions,
+    invitations,
+    profile,
+    staff,
     customers,
     orders,
     order_events,

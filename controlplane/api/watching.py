@@ -17,6 +17,7 @@ _TOPICS: Final[Mapping[str, Permission]] = {
     "approvals": _P.APPROVALS_READ,
     "orders": _P.ORDERS_READ,
     "customers": _P.CUSTOMERS_READ,
+    "staff": _P.STAFF_READ,
     ORDER_TOPIC: _P.ORDERS_READ,
 }
 
@@ -32,6 +33,8 @@ _ROOMS: Final[Mapping[str, Permission]] = {
     "backup": _P.SERVERS_READ,
     "activity": _P.AGENTS_READ,
     "image": _P.SERVERS_READ,
+    "staff": _P.STAFF_READ,
+    "account": _P.CUSTOMERS_READ,
     PRESENCE: _P.SERVERS_READ,
 }
 

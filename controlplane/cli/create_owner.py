@@ -14,8 +14,9 @@ import trio
 from actors.people import Author
 from actors.runtime.ports import SystemClock, SystemIds, SystemRandomness
 from controlplane.cli import Refused
-from controlplane.opening import build_accounts, build_sessions, open_database, open_ground
+from controlplane.opening import build_mail, open_database, open_ground, open_identity
 from controlplane.secret import Secret
+from controlplane.services.sealing import Sealer
 from controlplane.settings import Settings
 from controlplane.state_folder import StateFolder
 from controlplane.store.migrate import migrate, pending
@@ -68,8 +69,9 @@ async def _create(settings: Settings, folder: StateFolder, email: str, name: str
             await migrate(database)
         clock, randomness = SystemClock(), SystemRandomness()
         ids = SystemIds(clock, randomness)
-        sessions = build_sessions(database, settings, clock=clock, ids=ids, randomness=randomness)
-        accounts = build_accounts(database, settings, sessions, clock=clock, ids=ids, randomness=randomness)
+        sealer = Sealer(settings.master_key or folder.master_keys())
+        mail = build_mail(database, settings, sealer, clock=clock, randomness=randomness)
+        identity = open_identity(database, settings, folder, sealer, mail, clock=clock, ids=ids, randomness=randomness)
         author = Author.system(f"hub create-owner by {getpass.getuser()} (user {os.getuid()})")
-        member = await accounts.create_owner(author, email=email, name=name, password=password.reveal())
+        member = await identity.accounts.create_owner(author, email=email, name=name, password=password.reveal())
         return member.id

@@ -7,17 +7,21 @@ import hmac
 import re
 from typing import Final
 
+import msgspec
 import structlog
 
 from actors.people import Author
 from actors.runtime.ports import Randomness
-from controlplane.secret import hash_of
+from controlplane.secret import Secret, hash_of
+from controlplane.services.account_mail import AccountMail
 from controlplane.services.passwords import Passwords
 from controlplane.services.sessions import SessionService, Started
+from controlplane.services.tokens import PASSWORD, new_token
+from controlplane.services.two_factor import TwoFactorService
+from controlplane.store.credentials import CredentialStore
 from controlplane.store.customers import CustomerStore, NewCustomer
-from controlplane.store.staff import Credentials, NewStaff, StaffMember, StaffStore
+from controlplane.store.staff import NewStaff, StaffMember, StaffStore
 from protocol.faults import Conflict, Forbidden, Unauthorized, ValidationError
-from protocol.ids import format_id
 from protocol.objects import Customer
 from protocol.words import AccountStatus, UserType
 
@@ -27,6 +31,12 @@ log = structlog.get_logger()
 EMAIL_ADDRESS: Final = r'^[^\s@<>()\[\],;:"\\]{1,64}@[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$(?!\n)'
 
 _WRONG: Final = "the address or the password is wrong"
+
+
+class CodeAwaited(msgspec.Struct, frozen=True):
+    """The password was right; a code of the second factor completes the sign-in this token stands for."""
+
+    token: str
 
 
 class AccountService:
@@ -40,16 +50,22 @@ class AccountService:
         self,
         staff: StaffStore,
         customers: CustomerStore,
+        credentials: CredentialStore,
         sessions: SessionService,
+        two_factor: TwoFactorService,
         passwords: Passwords,
         *,
+        mail: AccountMail,
         randomness: Randomness,
         setup_token_required: bool,
     ) -> None:
         self._staff = staff
         self._customers = customers
+        self._credentials = credentials
         self._sessions = sessions
+        self._two_factor = two_factor
         self._passwords = passwords
+        self._mail = mail
         self._randomness = randomness
         self._setup_token_required = setup_token_required
 
@@ -105,16 +121,17 @@ class AccountService:
     async def create_customer(
         self, author: Author, *, email: str, name: str, company: str | None, password: str | None
     ) -> Customer:
-        """Make a customer; without a password they cannot sign in before they have set one.
+        """Make a customer; without a password they are mailed a link by which they choose one.
 
         Raises:
             Conflict: the address is another customer's.
             ValidationError: the password will not do.
         """
-        password_hash = None
-        if password is not None:
-            self._passwords.demand_good(password, personal=(email, name, company or ""))
-            password_hash = await self._passwords.hash(password)
+        if password is None:
+            link = self._mail.first_password_link(Secret(new_token(self._randomness, PASSWORD)))
+            return await self._customers.create(author, NewCustomer(email, name, company, None, link))
+        self._passwords.demand_good(password, personal=(email, name, company or ""))
+        password_hash = await self._passwords.hash(password)
         return await self._customers.create(author, NewCustomer(email, name, company, password_hash))
 
     # --- signing in -------------------------------------------------------------------------------------
@@ -129,8 +146,8 @@ class AccountService:
         request_id: str | None = None,
         replaces: str | None = None,
         user_agent: str | None = None,
-    ) -> Started:
-        """Check a password and begin a session.
+    ) -> Started | CodeAwaited:
+        """Check a password and begin a session, or have a code asked for where the account wants one.
 
         An unknown address, one without a password, a suspended account and a wrong password are answered alike and
         take as long.
@@ -142,26 +159,19 @@ class AccountService:
         Raises:
             Unauthorized: address and password do not belong together.
         """
-        known = await self._staff.credentials(user_type, email)
+        known = await self._credentials.find(user_type, email)
         right = await self._passwords.verify(known.password_hash if known else None, password)
         if known is None or not right or known.status is not AccountStatus.ACTIVE:
             log.info("sign_in.refused", user_type=user_type, address=address, known=known is not None)
             raise Unauthorized(_WRONG)
-        author = _author_of(known, address, request_id)
-        started = await self._sessions.start(author, user_type, known.account, replaces=replaces, user_agent=user_agent)
+        account = known.account
+        if known.second_factor:
+            log.info("sign_in.code_awaited", user_type=user_type, account=account.id)
+            return CodeAwaited(await self._two_factor.begin_sign_in(account))
+        author = Author(user_type, account.id, known.name, address, request_id)
+        started = await self._sessions.start(author, user_type, account.key, replaces=replaces, user_agent=user_agent)
         log.info("signed_in", user_type=user_type, account=author.id, session=started.session.id)
         return started
-
-
-def _author_of(known: Credentials, address: str, request_id: str | None) -> Author:
-    prefix = "stf" if known.user_type is UserType.STAFF else "cust"
-    return Author(
-        type=known.user_type,
-        id=format_id(prefix, known.account),
-        name=known.name,
-        address=address,
-        request_id=request_id,
-    )
 
 
 def _check_setup_token(wanted: bytes | None, given: str | None) -> None:

@@ -41,6 +41,8 @@ REACH: Final[Mapping[str, Reach]] = {
     "backup": Reach("fleet", "activity"),
     "activity": Reach(None, "activity"),
     "image": Reach("fleet", None),
+    "staff": Reach("staff", None),
+    "account": Reach(None, "account"),
     PRESENCE: Reach("fleet", "servers"),
 }
 

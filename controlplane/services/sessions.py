@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import re
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -14,14 +12,13 @@ import msgspec
 from actors.people import Author
 from actors.runtime.ports import Clock, Randomness
 from controlplane.secret import hash_of
+from controlplane.services.tokens import is_token, new_token
 from controlplane.store.sessions import NewSession, Session, SessionStore
 from protocol.faults import Unauthorized
 from protocol.words import Role, UserType
 
-TOKEN_BYTES: Final = 32
 #: How often, at most, the use of a session is written down.
 NOTED_EVERY: Final = timedelta(minutes=1)
-_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 _LONGEST_USER_AGENT: Final = 300
 
 
@@ -57,21 +54,24 @@ class SessionService:
         Raises:
             Unauthorized: the account is no longer active.
         """
-        raw = self._randomness.token(TOKEN_BYTES)
-        token = base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
-        session = await self._store.start(
-            author,
-            NewSession(
-                user_type=user_type,
-                account=account,
-                token_hash=hash_of(token),
-                replaces=hash_of(replaces) if replaces and _is_token(replaces) else None,
-                user_agent=user_agent.replace("\0", "")[:_LONGEST_USER_AGENT] if user_agent else None,
-            ),
-        )
+        token, new = self.prepare(user_type, account, replaces=replaces, user_agent=user_agent)
+        session = await self._store.start(author, new)
         if session is None:
             raise Unauthorized("this account is not active")
         return Started(token, session)
+
+    def prepare(
+        self, user_type: UserType, account: UUID, *, replaces: str | None = None, user_agent: str | None = None
+    ) -> tuple[str, NewSession]:
+        """A fresh token, and what makes the session of it. Arguments as of `start`."""
+        token = new_token(self._randomness)
+        return token, NewSession(
+            user_type=user_type,
+            account=account,
+            token_hash=hash_of(token),
+            replaces=hash_of(replaces) if replaces and is_token(replaces) else None,
+            user_agent=user_agent.replace("\0", "")[:_LONGEST_USER_AGENT] if user_agent else None,
+        )
 
     async def find(self, token: str) -> Session | None:
         """The live session of a token; its use is noted, at most once a minute and without waiting for it."""
@@ -83,7 +83,7 @@ class SessionService:
     async def look(self, token: str) -> Session | None:
         """The live session of a token, without a note of its use."""
         # What is no token of ours costs no query.
-        return await self._store.find(hash_of(token)) if _is_token(token) else None
+        return await self._store.find(hash_of(token)) if is_token(token) else None
 
     async def live(self, keys: Sequence[UUID]) -> dict[UUID, Role | None]:
         """Which of these sessions are alive, each with its role as it is now (None: a customer's)."""
@@ -106,7 +106,3 @@ class SessionService:
 
     def _is_due(self, session: Session) -> bool:
         return self._clock.now() - session.last_seen_at >= NOTED_EVERY
-
-
-def _is_token(text: str) -> bool:
-    return _TOKEN.fullmatch(text) is not None

@@ -17,6 +17,8 @@ from sqlalchemy.exc import IntegrityError
 from actors.people import Author, Scope
 from actors.runtime.ports import Clock, Ids
 from controlplane.store import audit, events
+from controlplane.store.account_rows import Account, Holder
+from controlplane.store.credentials import NewLink, link_for
 from controlplane.store.database import Database
 from controlplane.store.keys import key_of, missing
 from controlplane.store.orders import ORDER_COLUMNS, order_of
@@ -29,16 +31,21 @@ from controlplane.store.transaction import tell_after_commit
 from protocol.faults import Conflict
 from protocol.ids import CustomerId, format_id
 from protocol.objects import Customer, FoundingMember, Order, Subscription
-from protocol.words import AccountStatus, Plan, SubscriptionStatus, Tier
+from protocol.words import AccountStatus, Plan, SubscriptionStatus, Tier, UserType
 
 
 class NewCustomer(msgspec.Struct, frozen=True):
-    """What makes a customer; without a password hash nobody can sign in as them yet."""
+    """What makes a customer; without a password hash nobody can sign in as them yet.
+
+    Args:
+        link: by which they choose their first password.
+    """
 
     email: str
     name: str
     company: str | None
     password_hash: str | None
+    link: NewLink | None = None
 
 
 class CustomerChange(msgspec.Struct, frozen=True):
@@ -82,7 +89,8 @@ class CustomerStore:
         Raises:
             Conflict: the address is another customer's, be it in other letters' case.
         """
-        return await self._database.write(_create, author, new, self._ids.uuid7(), self._clock.now())
+        keys = self._ids.uuid7(), self._ids.uuid7()
+        return await self._database.write(_create, author, new, *keys, self._clock.now())
 
     async def change(self, author: Author, scope: Scope, customer_id: CustomerId, change: CustomerChange) -> Customer:
         """Change a customer's details.
@@ -203,7 +211,9 @@ def _founder_of(row: Mapping[Any, Any]) -> FoundingMember | None:
     )
 
 
-def _create(connection: Connection, author: Author, new: NewCustomer, key: UUID, now: datetime) -> Customer:
+def _create(
+    connection: Connection, author: Author, new: NewCustomer, key: UUID, link_key: UUID, now: datetime
+) -> Customer:
     made = connection.execute(
         insert_or_skip(users)
         .values(
@@ -235,6 +245,9 @@ def _create(connection: Connection, author: Author, new: NewCustomer, key: UUID,
     details = {"email": new.email, "name": new.name, "company": new.company, "status": AccountStatus.ACTIVE}
     audit.record(connection, author, "customer.created", customer.id, at=now, after=details, customer_id=key)
     events.emit(connection, "customer.created", at=now, customer_id=key, data=customer)
+    if new.link is not None:
+        owner = Holder(Account(UserType.CUSTOMER, key), new.email, new.name, AccountStatus.ACTIVE, None)
+        link_for(connection, author, owner, new.link, link_key, now)
     return customer
 
 

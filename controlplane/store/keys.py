@@ -16,6 +16,7 @@ _NOUNS = {
     "cmd": "command",
     "stf": "staff member",
     "sess": "session",
+    "inv": "invitation",
     "sub": "subscription",
 }
 

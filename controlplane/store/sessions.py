@@ -10,11 +10,12 @@ from uuid import UUID
 import msgspec
 import structlog
 from outcome import Error, Outcome
-from sqlalchemy import Connection, Row, case, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, case, delete, func, insert, or_, select, update
 
 from actors.people import Author
 from actors.runtime.ports import Clock, Ids
 from controlplane.store import audit
+from controlplane.store.account_rows import Account, owner_of, tell
 from controlplane.store.database import Database
 from controlplane.store.tables.accounts import sessions, staff, users
 from controlplane.store.transaction import tell_after_commit
@@ -84,10 +85,12 @@ class SessionStore:
 
     async def start(self, author: Author, new: NewSession) -> Session | None:
         """Begin a session; None when the account is not, or no longer, active."""
+        return await self._database.write(start_session, author, new, *self.terms())
+
+    def terms(self) -> tuple[UUID, datetime, datetime, datetime]:
+        """A new session's key, when it begins, when it ends unused, and when at the latest."""
         now = self._clock.now()
-        return await self._database.write(
-            _start, author, new, self._ids.uuid7(), now, now + self._idle, now + self._absolute
-        )
+        return self._ids.uuid7(), now, now + self._idle, now + self._absolute
 
     async def find(self, token_hash: bytes) -> Session | None:
         """The live session of a token whose account is active, in one indexed query."""
@@ -150,11 +153,14 @@ _WITH_ACCOUNT: Final = (
     .where(_STATUS == AccountStatus.ACTIVE, sessions.c.revoked_at.is_(None))
 )
 
+#: Built once, since every request asks it: SQLAlchemy remembers what it knows of a statement with the statement.
+_BY_TOKEN: Final = _WITH_ACCOUNT.where(
+    sessions.c.token_hash == bindparam("token_hash"), sessions.c.idle_expires_at > bindparam("now")
+)
+
 
 def _find(connection: Connection, token_hash: bytes, now: datetime) -> Session | None:
-    row = connection.execute(
-        _WITH_ACCOUNT.where(sessions.c.token_hash == token_hash, sessions.c.idle_expires_at > now)
-    ).one_or_none()
+    row = connection.execute(_BY_TOKEN, {"token_hash": token_hash, "now": now}).one_or_none()
     return None if row is None else _session_of(row)
 
 
@@ -181,7 +187,7 @@ def _session_of(row: Row[*tuple[Any, ...]]) -> Session:
     )
 
 
-def _start(
+def start_session(
     connection: Connection,
     author: Author,
     new: NewSession,
@@ -190,6 +196,7 @@ def _start(
     idle_until: datetime,
     until: datetime,
 ) -> Session | None:
+    """Begin a session in the transaction of what proves who it is for; None: the account is not active."""
     is_staff = new.user_type is UserType.STAFF
     connection.execute(
         insert(sessions).values(
@@ -216,6 +223,7 @@ def _start(
             _end(connection, author, former, now)
     customer = None if is_staff else new.account
     audit.record(connection, author, "session.started", session.id, at=now, customer_id=customer)
+    tell(connection, Account(new.user_type, new.account), "signedIn", at=now, detail=session.id)
     return session
 
 
@@ -238,12 +246,14 @@ def _end(connection: Connection, author: Author, key: UUID, now: datetime) -> bo
         update(sessions)
         .where(sessions.c.id == key, sessions.c.revoked_at.is_(None))
         .values(revoked_at=now)
-        .returning(sessions.c.user_id)
+        .returning(sessions.c.user_id, sessions.c.staff_id)
     ).one_or_none()
     if ended is None:
         return False
     tell_after_commit(connection, NEWS)
-    audit.record(connection, author, "session.ended", format_id("sess", key), at=now, customer_id=ended.user_id)
+    session_id = format_id("sess", key)
+    audit.record(connection, author, "session.ended", session_id, at=now, customer_id=ended.user_id)
+    tell(connection, owner_of(ended), "signedOut", at=now, detail=session_id)
     return True
 
 

@@ -1,4 +1,4 @@
-"""Who may sign in: the credentials of staff and customers, the staff's own rows, and the one-time setup."""
+"""How members of staff come to be: the one-time setup, owners made by hand, and the row of whoever joins."""
 
 from __future__ import annotations
 
@@ -11,22 +11,12 @@ from sqlalchemy.dialects.postgresql import insert as insert_or_skip
 
 from actors.people import Author
 from actors.runtime.ports import Clock, Ids
-from controlplane.store import audit
+from controlplane.store import audit, events
 from controlplane.store.database import Database
-from controlplane.store.tables.accounts import setup_state, staff, users
+from controlplane.store.tables.accounts import setup_state, staff
 from protocol.faults import Conflict
 from protocol.ids import StaffId, format_id
-from protocol.words import AccountStatus, Role, UserType
-
-
-class Credentials(msgspec.Struct, frozen=True):
-    """What a sign-in is checked against."""
-
-    user_type: UserType
-    account: UUID
-    name: str
-    status: AccountStatus
-    password_hash: str | None
+from protocol.words import AccountStatus, Role
 
 
 class NewStaff(msgspec.Struct, frozen=True):
@@ -38,7 +28,11 @@ class NewStaff(msgspec.Struct, frozen=True):
 
 
 class StaffMember(msgspec.Struct, frozen=True, rename="camel"):
-    """A member of staff as the API shows one."""
+    """A member of staff as the API shows one.
+
+    Args:
+        image: the name of their photo, as `/api/v1/photos/{name}` serves it.
+    """
 
     id: StaffId
     email: str
@@ -46,6 +40,8 @@ class StaffMember(msgspec.Struct, frozen=True, rename="camel"):
     role: Role
     status: AccountStatus
     created_at: datetime
+    image: str | None = None
+    two_factor_enabled: bool = False
 
 
 class SetupState(msgspec.Struct, frozen=True):
@@ -56,16 +52,12 @@ class SetupState(msgspec.Struct, frozen=True):
 
 
 class StaffStore:
-    """The staff in the database, and the way in for everybody."""
+    """The setup and the owners in the database."""
 
     def __init__(self, database: Database, *, clock: Clock, ids: Ids) -> None:
         self._database = database
         self._clock = clock
         self._ids = ids
-
-    async def credentials(self, user_type: UserType, email: str) -> Credentials | None:
-        """What signs in with this address, whatever its letters' case."""
-        return await self._database.read(_credentials, user_type, email)
 
     async def setup_state(self) -> SetupState:
         """How far the setup is."""
@@ -90,18 +82,6 @@ class StaffStore:
             Conflict: the address is another member's.
         """
         return await self._database.write(_create_owner, author, owner, self._ids.uuid7(), self._clock.now())
-
-
-def _credentials(connection: Connection, user_type: UserType, email: str) -> Credentials | None:
-    table = staff if user_type is UserType.STAFF else users
-    row = connection.execute(
-        select(table.c.id, table.c.name, table.c.status, table.c.password_hash).where(
-            func.lower(table.c.email) == func.lower(email)
-        )
-    ).one_or_none()
-    if row is None:
-        return None
-    return Credentials(user_type, row.id, row.name, AccountStatus(row.status), row.password_hash)
 
 
 def _setup_state(connection: Connection) -> SetupState:
@@ -141,15 +121,24 @@ def _complete_setup(connection: Connection, now: datetime) -> bool:
 
 
 def _insert_owner(connection: Connection, author: Author, owner: NewStaff, key: UUID, now: datetime) -> StaffMember:
+    return join(connection, author, owner, Role.OWNER, key, now)
+
+
+def join(connection: Connection, author: Author, new: NewStaff, role: Role, key: UUID, now: datetime) -> StaffMember:
+    """Make a member of staff in the transaction of what lets them in.
+
+    Raises:
+        Conflict: the address is another member's.
+    """
     made = connection.execute(
         insert_or_skip(staff)
         .values(
             id=key,
-            email=owner.email,
-            name=owner.name,
-            role=Role.OWNER,
+            email=new.email,
+            name=new.name,
+            role=role,
             status=AccountStatus.ACTIVE,
-            password_hash=owner.password_hash,
+            password_hash=new.password_hash,
             created_at=now,
             updated_at=now,
         )
@@ -157,7 +146,8 @@ def _insert_owner(connection: Connection, author: Author, owner: NewStaff, key: 
         .returning(staff.c.id)
     ).first()
     if made is None:
-        raise Conflict(f"the address {owner.email} belongs to another member of staff")
-    member = StaffMember(StaffId(format_id("stf", key)), owner.email, owner.name, Role.OWNER, AccountStatus.ACTIVE, now)
+        raise Conflict(f"the address {new.email} belongs to another member of staff")
+    member = StaffMember(StaffId(format_id("stf", key)), new.email, new.name, role, AccountStatus.ACTIVE, now)
     audit.record(connection, author, "staff.created", member.id, at=now, after=member)
+    events.emit(connection, "staff.created", at=now, data=member)
     return member

@@ -60,9 +60,9 @@ async def provider_page(call: Call[Visitor], provider: Provider, query: PageQuer
 async def sign_out_page(call: Call[Visitor], query: PageQuery) -> Raw:
     """Show the page that asks whether to sign out."""
     wire = Wire(call, callback_url=query.callback_url)
-    hidden = _hidden("csrfToken", wire.csrf_token) + _hidden("callbackUrl", wire.callback_url)
-    form = f'<form action="{BASE}/signout" method="post">{hidden}<button type="submit">Sign out</button></form>'
-    return _html("Sign out", f"<p>Do you want to sign out?</p>{form}")
+    fields = hidden("csrfToken", wire.csrf_token) + hidden("callbackUrl", wire.callback_url)
+    form = f'<form action="{BASE}/signout" method="post">{fields}<button type="submit">Sign out</button></form>'
+    return page("Sign out", f"<p>Do you want to sign out?</p>{form}")
 
 
 @routes.get("/error", envelope=False)
@@ -73,7 +73,7 @@ async def error_page(call: Call[Visitor], query: PageQuery) -> Raw:
         return redirect(wire.page("signin", error=query.error or ""), as_json=False)
     status, title, words = _ERRORS.get((query.error or "").lower(), (200, "Error", "Something went wrong."))
     link = f'<p><a href="{BASE}/signin">Sign in</a></p>'
-    return _html(title, f"<p>{escape(words)}</p>{link}", status=status)
+    return page(title, f"<p>{escape(words)}</p>{link}", status=status)
 
 
 def _sign_in_page(call: Call[Visitor], query: PageQuery, providers: list[Provider]) -> Raw:
@@ -82,14 +82,14 @@ def _sign_in_page(call: Call[Visitor], query: PageQuery, providers: list[Provide
     if query.error:
         words = _TOLD_AT_SIGN_IN.get(query.error, "Unable to sign in.")
         trouble = f'<p role="alert">{escape(words)}</p>'
-    return _html("Sign in", trouble + "".join(_form(provider, wire) for provider in providers))
+    return page("Sign in", trouble + "".join(_form(provider, wire) for provider in providers))
 
 
 def _form(provider: Provider, wire: Wire) -> str:
     return (
         f"<h2>{_TITLES[provider]}</h2>"
         f'<form action="{BASE}/callback/{provider}" method="post">'
-        f"{_hidden('csrfToken', wire.csrf_token)}{_hidden('callbackUrl', wire.callback_url)}"
+        f"{hidden('csrfToken', wire.csrf_token)}{hidden('callbackUrl', wire.callback_url)}"
         '<p><label>Email <input name="email" type="email" autocomplete="username" required></label></p>'
         '<p><label>Password <input name="password" type="password" autocomplete="current-password" required>'
         "</label></p>"
@@ -97,15 +97,22 @@ def _form(provider: Provider, wire: Wire) -> str:
     )
 
 
-def _hidden(name: str, value: str) -> str:
+def hidden(name: str, value: str) -> str:
+    """A field of a form that nobody sees."""
     return f'<input type="hidden" name="{name}" value="{escape(value, quote=True)}">'
 
 
-def _html(title: str, inside: str, *, status: int = 200) -> Raw:
+def page(title: str, inside: str, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Raw:
+    """A page of this kind; `inside` is HTML."""
     text = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)} – LetsBe Hub</title></head>"
         f"<body><main><h1>{escape(title)}</h1>{inside}</main></body></html>"
     )
-    return Raw(body=text.encode(), status=status, content_type="text/html; charset=utf-8", headers=_HEADERS)
+    return Raw(
+        body=text.encode(),
+        status=status,
+        content_type="text/html; charset=utf-8",
+        headers={**_HEADERS, **(headers or {})},
+    )

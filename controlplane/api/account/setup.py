@@ -29,6 +29,7 @@ class Setup(Struct, rename="camel"):
 async def set_up(call: Call[Anyone], body: Setup) -> StaffMember:
     """Create the first owner, once."""
     call.hub.limits.take("setup", call.request.remote_address)
+    call.hub.limits.take("setup", body.email.lower())
     return await call.hub.accounts.set_up(
         call.author, email=body.email, name=body.name, password=body.password, setup_token=body.setup_token
     )

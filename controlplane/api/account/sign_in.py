@@ -6,12 +6,14 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from controlplane.api.account.wire import BASE, Provider, Wire, demand_json_of_our_own, redirect, wants_json
+from controlplane.api.account.pending import PAGE, Pending
+from controlplane.api.account.wire import BASE, Provider, Wire, demand_json_of_our_own, plain, redirect, wants_json
 from controlplane.api.call import Call
 from controlplane.api.envelope import Raw
 from controlplane.api.faults import retry_after
 from controlplane.api.guards_people import Visitor, Visitors, token_of
 from controlplane.api.router import Router
+from controlplane.services.accounts import CodeAwaited
 from protocol.faults import Forbidden, RateLimited, Unauthorized
 
 routes = Router(BASE, guard=Visitors(), tag="Sign-in", forgive_unknown=True, body_limit_bytes=16_384)
@@ -51,6 +53,8 @@ async def sign_in(call: Call[Visitor], provider: Provider, form: SignIn | None, 
 
     As a form: next-auth's client, with `csrfToken` and `json=true`. As JSON: `{email, password}` alone, from this
     Hub's own pages or from a program. Right: 200 `{url}` and the session cookie; wrong: 401 `{url}` of an error page.
+    Where a second factor is on: 200 `{url, requires2FA, pendingToken}` and no session; the token goes to
+    `/api/v1/auth/2fa/verify` with a code.
     """
     if body is not None:
         demand_json_of_our_own(call)
@@ -103,7 +107,7 @@ async def _sign_in(call: Call[Visitor], wire: Wire, provider: Provider, given: S
     try:
         hub.limits.take("login_address", request.remote_address)
         hub.limits.take("login", account)
-        started = await hub.accounts.sign_in(
+        result = await hub.accounts.sign_in(
             user_type,
             given.email.strip(),
             given.password,
@@ -120,5 +124,16 @@ async def _sign_in(call: Call[Visitor], wire: Wire, provider: Provider, given: S
         wait = {"retry-after": str(retry_after(fault.retry_after_seconds or 1))}
         return redirect(page, as_json=as_json, status=429, headers=wait)
     hub.limits.forget("login", account)
-    wire.remember_session(started.token, started.session.expires_at)
+    if isinstance(result, CodeAwaited):
+        return _ask_for_code(call, wire, result, as_json=as_json)
+    wire.remember_session(result.token, result.session.expires_at)
     return redirect(wire.callback_url, as_json=as_json)
+
+
+def _ask_for_code(call: Call[Visitor], wire: Wire, awaited: CodeAwaited, *, as_json: bool) -> Raw:
+    """A program sends the token with the code; a browser is sent to the page that asks for it, and keeps the token."""
+    url = wire.page(PAGE)
+    Pending(call, wire).remember(awaited.token)
+    if as_json:
+        return plain({"url": url, "requires2FA": True, "pendingToken": awaited.token})
+    return redirect(url, as_json=False)

@@ -9,7 +9,6 @@ from typing import Any
 
 import httpx
 import trio
-from cryptography.fernet import Fernet
 from sqlalchemy import text
 
 from actors.root import plant
@@ -18,9 +17,7 @@ from actors.runtime.system import ActorSystem
 from actors.tenant.messages import Attach, FrameArrived
 from controlplane.api.mount import build_app
 from controlplane.api.routes import routers
-from controlplane.secret import Secret
 from controlplane.services.live_query import LiveQueries
-from controlplane.services.sealing import Sealer
 from controlplane.store.agents import AgentStore
 from controlplane.store.approvals import ApprovalStore
 from controlplane.store.commands import CommandStore
@@ -188,6 +185,6 @@ async def open_town(people: People) -> AsyncIterator[Town]:
         hub.questions = LiveQueries(hub.tenant, hub.ids)
         hub.servers = ServerStore(database, ids=hub.ids, randomness=hub.randomness, heartbeat_seconds=30)
         hub.polling = PollingStore(database, heartbeat_seconds=30)
-        hub.sealer = Sealer([Secret(Fernet.generate_key().decode())])
+        hub.sealer = people.sealer
         people.app = build_app(routers(), hub)
         yield Town(people, await people.owner(), people.browser())

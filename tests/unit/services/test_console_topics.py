@@ -66,10 +66,10 @@ def test_a_customer_is_told_of_their_own_things_only(room: str):
 
 
 def test_staff_topics_are_not_the_customers():
-    for topic in ("fleet", "customers", OF_ORDER):
+    for topic in ("fleet", "customers", "staff", OF_ORDER):
         assert exists(topic, UserType.STAFF)
         assert not exists(topic, UserType.CUSTOMER)
-    for topic in ("agents", "activity", "servers", "order:", "order:cust_1", "", "approvals "):
+    for topic in ("agents", "activity", "servers", "account", "order:", "order:cust_1", "", "approvals "):
         assert not exists(topic, UserType.STAFF)
 
 
@@ -78,8 +78,10 @@ def test_what_roles_may_watch():
     for role in Role:
         access = access_of(role)
         assert all(allows(access, topic) for topic in ("fleet", "approvals", "orders", "customers", OF_ORDER))
-        assert ("usage" in access.rooms) == (role in (Role.OWNER, Role.ADMIN))
-        assert access.rooms | {"usage"} == REACH.keys()
+        high = role in (Role.OWNER, Role.ADMIN)
+        assert allows(access, "staff") == high
+        assert access.rooms & {"usage", "staff"} == ({"usage", "staff"} if high else set())
+        assert access.rooms | {"usage", "staff"} == REACH.keys()
 
 
 def test_viewers_are_counted_by_room_and_leave_nothing_behind():
