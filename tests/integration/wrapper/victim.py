@@ -17,10 +17,12 @@ from wrapper.agents import Effects
 from wrapper.commands import CommandCall, Executor
 from wrapper.daemon import Fittings, Wrapper
 from wrapper.gate import ToolCall
+from wrapper.gate_api import GateApi
 from wrapper.hub_address import HubAddress
 from wrapper.journal.approvals import ApprovalState
 from wrapper.journal.database import Journal
 from wrapper.keyring import Secret
+from wrapper.local_api import LocalApi
 from wrapper.ports import SystemClock
 from wrapper.state_folder import StateFolder
 
@@ -32,7 +34,11 @@ POINTS = {
     "after-act": ("finish", "before"),
     "after-report": ("finish", "after"),
     "after-settle": ("take", "after"),
+    "before-use": ("use", "before"),
     "after-use": ("use", "after"),
+    "after-request": ("_request", "after"),
+    "before-outcome": ("report", "before"),
+    "after-outcome": ("report", "after"),
 }
 
 
@@ -77,7 +83,20 @@ async def run(hub_url: str, state: Path, point: str) -> None:
         async with Wrapper.open(
             HubAddress(hub_url), Secret(KEY), journal_path=folder.journal, fittings=fittings
         ) as wrapper:
+            if "AT_THE_GATE" in os.environ:
+                await at_the_gate(wrapper, state / "port")
             await gated(wrapper, effects)
+
+
+async def at_the_gate(wrapper: Wrapper, port_file: Path) -> None:
+    """Answer agents on a port that is written into a file."""
+    api = LocalApi()
+    GateApi(lambda: wrapper).add_to(api)
+    async with trio.open_nursery() as nursery:
+        port = await nursery.start(api.serve, "127.0.0.1", 0)
+        draft = port_file.with_suffix(".new")
+        draft.write_text(str(port))
+        draft.rename(port_file)
 
 
 async def gated(wrapper: Wrapper, effects: Effects) -> None:

@@ -1,4 +1,4 @@
-"""Command class × autonomy level, written out by hand."""
+"""Command class × autonomy level × override × unlock, written out by hand."""
 
 from __future__ import annotations
 
@@ -38,21 +38,60 @@ def config(level: int = 1, **changes: Any) -> TenantConfig:
     return TenantConfig(config_version=1, agents=[agent], tool_table=TOOLS, model_routing={}, heartbeat_seconds=30)
 
 
-@pytest.mark.parametrize(
-    ("tool", "level_1", "level_2", "level_3", "level_3_unlocked"),
-    [
-        ("look", "allow", "allow", "allow", "allow"),
-        ("restart", "ask", "allow", "allow", "allow"),
-        ("send", "ask", "ask", "ask", "allow"),
-        ("delete", "ask", "ask", "ask", "ask"),
-        ("drop", "ask", "ask", "ask", "ask"),
-        ("unknown", "ask", "ask", "ask", "ask"),
-    ],
-)
-def test_the_table(tool: str, level_1: str, level_2: str, level_3: str, level_3_unlocked: str):
-    unlocked = config(3, external_comms_unlocks={"send": True, "delete": True, "drop": True, "unknown": True})
-    found = [judge(at, "it-admin", tool).verdict.value for at in (config(1), config(2), config(3), unlocked)]
-    assert found == [level_1, level_2, level_3, level_3_unlocked]
+#: Class → what happens at levels 1, 2 and 3, without and with an unlock, when no override speaks of the tool.
+#: a: runs, ?: asks. Written by hand from the specification's words, not from the code.
+BY_LEVEL = {
+    #                  locked   unlocked
+    "green": ("aaa", "aaa"),
+    "yellow": ("?aa", "?aa"),
+    "yellow_external": ("???", "??a"),
+    "red": ("???", "???"),
+    "critical_red": ("???", "???"),
+    "unknown": ("???", "???"),
+}
+#: Override → what becomes of a tool whatever its class and level; critical_red at least asks.
+BY_OVERRIDE = {"allow": "a", "ask": "?", "deny": "-"}
+WORDS = {"a": "allow", "?": "ask", "-": "deny"}
+TOOL_OF = {**{kind.value: tool for tool, kind in TOOLS.items()}, "unknown": "launch"}
+
+
+@pytest.mark.parametrize("unlocked", [None, False, True])
+@pytest.mark.parametrize("override", [None, "allow", "ask", "deny"])
+@pytest.mark.parametrize("level", [1, 2, 3])
+@pytest.mark.parametrize("kind", BY_LEVEL)
+def test_every_class_level_override_and_unlock(kind: str, level: int, override: str | None, unlocked: bool | None):
+    tool = TOOL_OF[kind]
+    expected = BY_LEVEL[kind][unlocked is True][level - 1] if override is None else BY_OVERRIDE[override]
+    if kind == "critical_red" and override == "allow":
+        expected = "?"
+    changes: dict[str, Any] = {"external_comms_unlocks": None if unlocked is None else {tool: unlocked}}
+    if override is not None:
+        changes["tool_overrides"] = {tool: ToolOverride(override)}
+    for listed in ([], [tool, "another"]):
+        ruling = judge(config(level, tools_allowed=listed, **changes), "it-admin", tool)
+        assert ruling.verdict.value == WORDS[expected]
+        assert ruling.command_class.value == ("red" if kind == "unknown" else kind)
+        assert ruling.why
+    denied = judge(config(level, tools_denied=[tool], **changes), "it-admin", tool)
+    assert denied.verdict is ToolOverride.DENY
+
+
+@pytest.mark.parametrize("kind", BY_LEVEL)
+@pytest.mark.parametrize("level", [1, 2, 3])
+def test_a_tool_that_is_not_on_the_agents_list_at_least_asks(kind: str, level: int):
+    tool = TOOL_OF[kind]
+    unlocked = config(level, tools_allowed=["another"], external_comms_unlocks={tool: True})
+    assert judge(unlocked, "it-admin", tool).verdict is ToolOverride.ASK
+    spoken_of = config(level, tools_allowed=["another"], tool_overrides={tool: ToolOverride.ALLOW})
+    expected = ToolOverride.ASK if kind == "critical_red" else ToolOverride.ALLOW
+    assert judge(spoken_of, "it-admin", tool).verdict is expected
+
+
+def test_names_are_taken_to_the_letter():
+    for name in ("Look", "look ", "LOOK", "l\u043eok", ""):
+        assert judge(config(3), "it-admin", name).command_class is CommandClass.RED
+        assert judge(config(3), "it-admin", name).verdict is ToolOverride.ASK
+    assert judge(config(3), "IT-Admin", "look").verdict is ToolOverride.ASK
 
 
 def test_an_unlock_is_for_its_tool_and_needs_level_three():
