@@ -12,11 +12,13 @@ from typing import Final
 import msgspec
 from sqlalchemy import Connection, inspect, text
 
+from controlplane.integrations.mail_carrier import Carrier, CarrierDown
 from controlplane.secret import Secret
 from controlplane.services.sealing import Sealer, Unsealable
 from controlplane.settings import Settings
 from controlplane.state_folder import StateFolder
 from controlplane.store.database import Database
+from controlplane.store.mail import Backlog, MailStore
 from controlplane.store.migrate import SchemaUnknown, pending
 
 OLDEST_POSTGRES: Final = 160_000  # server_version_num
@@ -26,6 +28,7 @@ LEAST_FREE_SHARE: Final = 0.05
 SPARE_FILES: Final = 1_000
 FEWEST_FILES: Final = 4_096
 SPARE_CONNECTIONS: Final = 4  # the listener, a migration, and two for people with psql
+LONGEST_MAIL_WAIT: Final = datetime.timedelta(hours=1)
 _KEYS_TRIED: Final = 1_000
 # synchronous_commit: `off` answers before the commit is on disk, all others after.
 _DURABLE: Final = {
@@ -98,6 +101,29 @@ def examine_files(tenants: int, settings: Settings) -> Finding:
     return Finding("open files", True, found)
 
 
+async def examine_mail(carrier: Carrier | None) -> Finding:
+    """Mail would go out."""
+    if carrier is None:
+        remedy = "set HUB_SMTP_URL and HUB_MAIL_FROM, if people shall be told by mail"
+        return Finding("mail", None, "off: nobody is told by mail of what waits", remedy)
+    try:
+        return Finding("mail", True, await carrier.check())
+    except CarrierDown as failure:
+        return Finding("mail", False, str(failure), "check HUB_SMTP_URL and HUB_MAIL_FROM, and that the server runs")
+
+
+def judge_outbox(backlog: Backlog, now: datetime.datetime) -> Finding:
+    """What was written goes out."""
+    lost = f"{backlog.lost} refused or given up since yesterday"
+    if backlog.oldest is None:
+        return Finding("outbox", True, f"no mail waits, {lost}")
+    last = f"; the last try: {backlog.last_error}" if backlog.last_error else ""
+    found = f"{backlog.waiting} mails wait, the oldest since {backlog.oldest:%Y-%m-%d %H:%M} UTC, {lost}{last}"
+    if now - backlog.oldest > LONGEST_MAIL_WAIT:
+        return Finding("outbox", False, found, "bring the mail server back; what waits goes out by itself")
+    return Finding("outbox", True, found)
+
+
 async def examine_database(database: Database, settings: Settings, keys: Sequence[Secret]) -> list[Finding]:
     """PostgreSQL: version, durability, connections, clock; our schema; our keys; files for its tenants.
 
@@ -110,9 +136,11 @@ async def examine_database(database: Database, settings: Settings, keys: Sequenc
     findings.append(schema)
     if not schema.ok:
         skipped = "the schema is not this Hub's"
-        return [*findings, Finding("master key", None, skipped), Finding("open files", None, skipped)]
+        return [*findings, *(Finding(name, None, skipped) for name in ("master key", "open files", "outbox"))]
     tenants, sealed = await database.read(_sealed_keys)
-    return [*findings, judge_keys(keys, sealed), examine_files(tenants, settings)]
+    now = datetime.datetime.now(datetime.UTC)
+    backlog = await MailStore(database).backlog(since=now - datetime.timedelta(days=1))
+    return [*findings, judge_keys(keys, sealed), examine_files(tenants, settings), judge_outbox(backlog, now)]
 
 
 def judge_server(server: Server, settings: Settings) -> list[Finding]:

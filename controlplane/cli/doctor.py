@@ -7,8 +7,8 @@ import msgspec
 import trio
 
 from controlplane import logs
-from controlplane.doctor import Finding, examine_database, examine_disk, examine_folder
-from controlplane.opening import open_database
+from controlplane.doctor import Finding, examine_database, examine_disk, examine_folder, examine_mail
+from controlplane.opening import build_carrier, open_database
 from controlplane.settings import Settings, SettingsError
 from controlplane.state_folder import StateFolder, StateFolderError
 from controlplane.store.database import DatabaseMisconfigured
@@ -21,7 +21,7 @@ REFUSALS = (EmbeddedPostgresError, DatabaseMisconfigured, Overloaded)
 @click.command("doctor")
 @click.option("--json", "as_json", is_flag=True, help="A JSON array instead of text.")
 def command(as_json: bool) -> None:
-    """Examine the settings, the state folder, the database, the keys and the machine.
+    """Examine the settings, the state folder, the database, the keys, the mail and the machine.
 
     Changes nothing, and works beside a running Hub; without one, the embedded database is started for the look
     and stopped again. Prints ✓ what is well, ✗ what is not and what to do next,
@@ -55,6 +55,7 @@ async def _examine() -> list[Finding]:
         Finding("settings", True, "every variable is understood"),
         examine_folder(folder.path),
         examine_disk(folder.path),
+        await examine_mail(build_carrier(settings)),
     ]
     if settings.embedded and not (folder.path / "postgres" / "data").exists():
         return [*findings, Finding("database", None, "the embedded one is not made yet", "`hub serve` makes it")]

@@ -25,19 +25,15 @@ class FolderCarrier:
             raise CarrierDown(f"{self._folder} cannot be written: {error.strerror}") from error
 
     async def check(self) -> str:
-        """Make the folder."""
-        try:
-            await trio.to_thread.run_sync(self._make)
-        except OSError as error:
-            raise CarrierDown(f"{self._folder} cannot be made: {error.strerror}") from error
+        """Look whether the folder is there and ours to write, or can be made."""
+        there = next(folder for folder in (self._folder, *self._folder.parents) if folder.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+            raise CarrierDown(f"{there} cannot be written")
         return f"mails are files in {self._folder}, and reach nobody"
-
-    def _make(self) -> None:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def _write(self, name: str, content: bytes) -> None:
         # Mode 0600 from the first byte on: the links in it are keys. Renamed when whole, for whoever watches.
-        self._make()
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         unfinished = self._folder / f".{name}"
         unfinished.unlink(missing_ok=True)
         descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime
 import resource
 import shutil
 from pathlib import Path
@@ -11,10 +12,12 @@ import pytest
 
 from controlplane import doctor
 from controlplane.doctor import Finding, Server
+from controlplane.integrations.mail_folder import FolderCarrier
 from controlplane.secret import Secret
 from controlplane.services.sealing import Sealer
 from controlplane.settings import Settings
 from controlplane.state_folder import StateFolder
+from controlplane.store.mail import Backlog
 
 SOUND = Server(
     version="18.1",
@@ -104,3 +107,24 @@ def test_a_private_folder_is_well_and_an_open_secret_is_not(tmp_path: Path) -> N
     finding = doctor.examine_folder(path)
     assert finding.ok is False
     assert "chmod 600" in finding.found
+
+
+async def test_mail_that_is_off_is_said_and_no_fault(tmp_path: Path) -> None:
+    off = await doctor.examine_mail(None)
+    assert off.ok is None
+    assert "HUB_SMTP_URL" in off.next
+    assert (await doctor.examine_mail(FolderCarrier(tmp_path / "mail"))).ok
+    (tmp_path / "file").write_text("")
+    assert (await doctor.examine_mail(FolderCarrier(tmp_path / "file"))).ok is False
+
+
+@pytest.mark.parametrize(
+    ("waiting", "minutes", "ok"), [(0, None, True), (3, 59, True), (3, 61, False)], ids=["nothing", "a while", "long"]
+)
+def test_mails_that_wait_for_long_are_told_with_the_last_error(waiting: int, minutes: int | None, ok: bool) -> None:
+    now = datetime.datetime(2026, 3, 15, 10, tzinfo=datetime.UTC)
+    oldest = None if minutes is None else now - datetime.timedelta(minutes=minutes)
+    found = doctor.judge_outbox(Backlog(waiting, oldest, "421 not now", 2), now)
+    assert (found.ok, bool(found.next)) == (ok, not ok)
+    assert "2 refused" in found.found
+    assert ("421 not now" in found.found) == (waiting > 0)

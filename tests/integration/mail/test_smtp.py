@@ -212,6 +212,7 @@ async def test_a_folder_takes_mail_for_its_owner_alone(tmp_path: Path) -> None:
     folder = tmp_path / "mail"
     keeping = FolderCarrier(folder)
     assert str(folder) in await keeping.check()
+    assert not folder.exists(), "looking changes nothing"
     await keeping.send(mail())
     await keeping.send(mail())
     [file] = folder.iterdir()
@@ -221,3 +222,5 @@ async def test_a_folder_takes_mail_for_its_owner_alone(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(CarrierDown, match="cannot be written"):
         await FolderCarrier(tmp_path / "file").send(mail())
+    with pytest.raises(CarrierDown, match="cannot be written"):
+        await FolderCarrier(tmp_path / "file" / "within").check()
