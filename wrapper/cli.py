@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import sqlite3
 import sys
 from collections.abc import Callable
@@ -14,22 +15,28 @@ import click
 import structlog
 import trio
 
+from wrapper.answerers import Answerer, Program
 from wrapper.executors.declaration import ExecutorFileWrong, read_declarations
 from wrapper.gate_command import gate, outcome
 from wrapper.gateway import GatewayAddress
 from wrapper.hub_address import BadAddress, HubAddress
 from wrapper.keyring import Secret
 from wrapper.openclaw import Bridge
+from wrapper.openclaw_conversations import conversation_answerers
 from wrapper.ports import SystemClock, SystemRandomness
 from wrapper.process import CannotStart, Companion, Options, run_process
+from wrapper.report_command import report
 from wrapper.script import DEFAULT, BadScenario, names, scenario
 from wrapper.state_folder import StateFolderBusy, StateFolderUnusable
+from wrapper.systemd.notify import ServiceManager
+from wrapper.systemd.unit import install
 
 PREFIX = "SAFETY_WRAPPER"
 
 
 @click.group(
-    commands=[gate, outcome], context_settings={"auto_envvar_prefix": PREFIX, "help_option_names": ["-h", "--help"]}
+    commands=[gate, outcome, report, install],
+    context_settings={"auto_envvar_prefix": PREFIX, "help_option_names": ["-h", "--help"]},
 )
 @click.version_option(package_name="letsbe-hub", prog_name="safety-wrapper")
 def main() -> None:
@@ -124,6 +131,23 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
             help="TOML file that declares which local programs run the Hub's commands; without it only PING is taken.",
         ),
         click.option(
+            "--answer",
+            "answers",
+            envvar=f"{PREFIX}_ANSWER",
+            multiple=True,
+            metavar="KIND=PROGRAM",
+            help="A program that answers the Hub's live questions of a kind, as conversations=/usr/local/bin/talks. "
+            "May repeat.",
+        ),
+        click.option(
+            "--container-engine",
+            envvar=f"{PREFIX}_CONTAINER_ENGINE",
+            type=click.Path(path_type=Path, dir_okay=False),
+            metavar="SOCKET",
+            help="The container engine's Unix socket, as /run/docker.sock: containers are counted in heartbeats, and "
+            "tools told with their status.",
+        ),
+        click.option(
             "--allow-plain-http",
             is_flag=True,
             envvar=f"{PREFIX}_ALLOW_PLAIN_HTTP",
@@ -137,6 +161,9 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
             show_default=True,
         ),
         click.option("--master-key", envvar=f"{PREFIX}_MASTER_KEY", hidden=True),
+        click.option("--notify-socket", envvar="NOTIFY_SOCKET", hidden=True),
+        click.option("--watchdog-usec", envvar="WATCHDOG_USEC", type=click.IntRange(min=1), hidden=True),
+        click.option("--watchdog-pid", envvar="WATCHDOG_PID", type=int, hidden=True),
     ]
     return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
 
@@ -212,13 +239,17 @@ def openclaw(
         address = GatewayAddress(gateway)
     except BadAddress as error:
         raise click.UsageError(str(error)) from error
-    _start(
-        common,
-        companion=Bridge(address, token, tool_name=tool_name, randomness=SystemRandomness(), clock=SystemClock()).run,
-    )
+    bridge = Bridge(address, token, tool_name=tool_name, randomness=SystemRandomness(), clock=SystemClock())
+    _start(common, companion=bridge.run, answerers=conversation_answerers(bridge.request))
 
 
-def _start(common: dict[str, Any], *, companion: Companion | None = None, **more: Any) -> None:
+def _start(
+    common: dict[str, Any],
+    *,
+    companion: Companion | None = None,
+    answerers: dict[str, Answerer] | None = None,
+    **more: Any,
+) -> None:
     _configure_logs(common["log_format"])
     try:
         options = Options(
@@ -234,6 +265,9 @@ def _start(common: dict[str, Any], *, companion: Companion | None = None, **more
             accept_v1=common["accept_v1"],
             diun_token=_secret(None, common["diun_token_file"], "--diun-token"),
             executors={} if common["executors"] is None else read_declarations(common["executors"]),
+            answerers={**(answerers or {}), **_programs(common["answers"])},
+            container_engine=common["container_engine"],
+            service_manager=ServiceManager.of(common["notify_socket"], common["watchdog_usec"], common["watchdog_pid"]),
             **more,
         )
     except BadAddress as error:
@@ -244,6 +278,20 @@ def _start(common: dict[str, Any], *, companion: Companion | None = None, **more
         trio.run(run_process, options, companion, strict_exception_groups=True)
     except* (CannotStart, StateFolderBusy, StateFolderUnusable, sqlite3.Error) as errors:
         raise click.ClickException(_sentence(errors)) from None
+
+
+def _programs(texts: tuple[str, ...]) -> dict[str, Answerer]:
+    programs: dict[str, Answerer] = {}
+    for text in texts:
+        kind, _, path = text.partition("=")
+        if not kind or not Path(path).is_absolute():
+            raise click.UsageError(f"--answer must be KIND=PROGRAM with the program's whole path, not {text!r}")
+        if kind in programs:
+            raise click.UsageError(f"--answer names two programs for {kind}")
+        if not os.access(path, os.X_OK) or Path(path).is_dir():
+            raise click.UsageError(f"--answer {text}: there is no program that may be run")
+        programs[kind] = Program(kind, Path(path)).answer
+    return programs
 
 
 def _sentence(errors: BaseExceptionGroup[Exception]) -> str:

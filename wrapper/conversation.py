@@ -26,6 +26,7 @@ from protocol.tenant import (
     Hello,
     Query,
     Reply,
+    Unanswered,
     Welcome,
     encode,
     to_tenant,
@@ -195,7 +196,8 @@ class Conversation:
 
     def _ask(self, query: Query, nursery: trio.Nursery) -> None:
         if self._answering >= QUERIES:
-            self._replies.append(Reply(query_id=query.id, ok=False, error="too many questions at once"))
+            busy = Reply(query_id=query.id, ok=False, error="too many questions at once", code=Unanswered.BUSY)
+            self._replies.append(busy)
             while len(self._replies) > QUERIES * 4:
                 self._replies.popleft()
             return

@@ -12,17 +12,20 @@ import structlog
 import trio
 
 from protocol.objects import Resources
+from protocol.queries import TOOLS
 from protocol.session import WrapperSession
 from protocol.tenant import PROTOCOL_VERSION, Heartbeat, Hello
+from wrapper.answerers import Answerer, unconfigured
 from wrapper.approvals import Approvals
 from wrapper.commands import Commands, Executor, HubTime, StopLeftovers, leave_none
 from wrapper.config import Applier, Configuration
+from wrapper.containers import ContainerCount, ContainerEngine
 from wrapper.conversation import Parts
 from wrapper.fallback import Pace
 from wrapper.gate import Gate
 from wrapper.heartbeat import ResourceMeter, heartbeat
 from wrapper.hub_address import HubAddress
-from wrapper.inbox import CAPABILITIES, Answerer, Inbox
+from wrapper.inbox import CAPABILITIES, Inbox
 from wrapper.journal import approvals, commands, messages, promises, reports
 from wrapper.journal.database import Journal
 from wrapper.keyring import Secret
@@ -45,6 +48,7 @@ class Fittings:
         stop_leftovers: ends what an earlier life still runs for commands.
         appliers: called with each configuration before it is in force.
         answerers: further live questions, besides `ping` and `status`.
+        container_engine: the engine's Unix socket: counts in heartbeats, and the answer to `tools`; None: neither.
         measure_resources: False leaves them out of heartbeats (thousands of wrappers in one process).
         pace: how often the Hub is asked over HTTP, while sockets are blocked.
         accept_v1: take webhooks under the specification's signature alone.
@@ -56,6 +60,7 @@ class Fittings:
     stop_leftovers: StopLeftovers = leave_none
     appliers: tuple[Applier, ...] = ()
     answerers: Mapping[str, Answerer] = field(default_factory=dict)
+    container_engine: Path | None = None
     measure_resources: bool = True
     clock: Clock = field(default_factory=SystemClock)
     randomness: Randomness = field(default_factory=SystemRandomness)
@@ -93,13 +98,18 @@ class Wrapper:
         self.commands = Commands(journal, fittings.executors, time, fittings.stop_leftovers)
         self.gate = Gate(self.approvals, self.configuration, clock)
         self.reports = Reports(journal, now=time.now, last_active=self.gate.last_active)
+        socket = fittings.container_engine
+        self._containers = None if socket is None else ContainerEngine(socket)
+        answerers = {**unconfigured(), "ping": self._answer_ping, "status": self._answer_status}
+        if self._containers is not None:
+            answerers[TOOLS] = self._containers.answer_tools
         inbox = Inbox(
             journal,
             session,
             commands=self.commands,
             approvals=self.approvals,
             configuration=self.configuration,
-            answerers={"ping": self._answer_ping, "status": self._answer_status, **fittings.answerers},
+            answerers={**answerers, **fittings.answerers},
         )
         parts = Parts(
             journal=journal,
@@ -146,13 +156,15 @@ class Wrapper:
             )
             wrapper = cls(address, key, journal, session, fittings)
             if fittings.measure_resources:
-                wrapper._meter = ResourceMeter(journal_path or Path("/"))
+                wrapper._meter = ResourceMeter(journal_path or Path("/"), wrapper._count_containers)
             await wrapper.configuration.load()
             await wrapper.reports.load()
             nursery.start_soon(wrapper.commands.run)
             nursery.start_soon(wrapper.configuration.run)
             nursery.start_soon(wrapper.approvals.run)
             nursery.start_soon(wrapper.reports.run)
+            if wrapper._containers is not None:
+                nursery.start_soon(wrapper._containers.run)
             nursery.start_soon(wrapper._forget)
             nursery.start_soon(wrapper.link.run)
             try:
@@ -196,6 +208,9 @@ class Wrapper:
             backup=self.reports.backup,
             healthy=not self.openclaw or bool(self.openclaw.get("connected")),
         )
+
+    def _count_containers(self) -> ContainerCount | None:
+        return None if self._containers is None else self._containers.count
 
     @property
     def journal(self) -> Journal:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any, Final
 
 import click
@@ -11,14 +10,13 @@ import httpx
 import msgspec
 
 from wrapper.gate_api import WAIT_LIMIT_SECONDS, WAIT_SECONDS
-from wrapper.hub_address import is_loopback
+from wrapper.local_port import at
 from wrapper.ports import SystemClock, SystemRandomness, new_id
 
 #: Beyond the wait that was asked for, the answer has to be here within this time.
 _SLACK_SECONDS: Final = 15.0
 #: After a lost connection, and between answers that come at once.
 _PAUSE_SECONDS: Final = 1.0
-_ANYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (where a wrapper may listen)
 _WORDS: Final = {"allow": "Allowed", "deny": "Denied", "pending": "Not decided yet"}
 
 
@@ -28,33 +26,11 @@ class _Unusable(click.ClickException):
     exit_code = 2
 
 
-def _address(_context: click.Context, _option: click.Parameter, text: str) -> str:
-    host, _, port = text.rpartition(":")
-    host = host.strip("[]")
-    host = _ANYWHERE.get(host, host)
-    if not port.isdigit() or int(port) > 65535 or not is_loopback(host):
-        raise click.BadParameter(f"must be HOST:PORT on this machine, not {text!r}: the gate answers nobody else")
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-_at: Final[Callable[..., Any]] = click.option(
-    "--address",
-    "--listen",
-    "address",
-    default="127.0.0.1:8100",
-    show_default=True,
-    envvar="SAFETY_WRAPPER_LISTEN",
-    callback=_address,
-    metavar="HOST:PORT",
-    help="Where the wrapper listens.",
-)
-
-
 @click.command()
 @click.argument("tool")
 @click.argument("arguments", default="{}", metavar="[JSON]")
 @click.option("--agent", required=True, metavar="AGENT", help="The agent that asks, as it-admin.")
-@_at
+@at
 @click.option(
     "--wait",
     type=click.FloatRange(min=0),
@@ -113,7 +89,7 @@ def gate(
 @click.argument("request_id", metavar="REQUEST_ID")
 @click.argument("became", type=click.Choice(["executed", "failed", "abandoned"]), metavar="executed|failed|abandoned")
 @click.option("--detail", metavar="TEXT", help="More about it, for the person who approved it.")
-@_at
+@at
 def outcome(request_id: str, became: str, detail: str | None, address: str) -> None:
     """Say what became of an allowed call: the person who approved it is told."""
     with httpx.Client(base_url=address, trust_env=False, timeout=_SLACK_SECONDS) as client:

@@ -1,74 +1,81 @@
-"""What a heartbeat says: the machine's resources from /proc, the agents, the configuration in force."""
+"""What a heartbeat says: the machine's resources, the agents, the last backup, the configuration in force."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import psutil  # type: ignore[import-untyped]  # it ships no types
+import structlog
 
 from protocol.objects import AgentHealth, BackupSummary, Resources, TenantConfig
 from protocol.tenant import Heartbeat
+from wrapper.containers import ContainerCount
 
-#: An agent that asked for nothing for this long is idle.
+log = structlog.get_logger()
+
+#: An agent that asked for nothing and reported nothing for this long is idle.
 IDLE_AFTER: Final = timedelta(minutes=15)
+_MB: Final = 1024 * 1024
+#: Disks are sold, and told by the specification, in decimal gigabytes.
+_GB: Final = 1e9
 
 
 class ResourceMeter:
-    """Reads the machine's load. On systems without /proc the figures are left out.
+    """Reads the machine's load. A figure that the machine does not give is left out, and the log says so once.
 
     Args:
         disk: a path on the disk whose size is told.
+        containers: how many run and how many stand still; None where no container engine is configured.
     """
 
-    def __init__(self, disk: Path, proc: Path = Path("/proc")) -> None:
+    def __init__(self, disk: Path, containers: Callable[[], ContainerCount | None] = lambda: None) -> None:
         self._disk = disk
-        self._proc = proc
-        self._last = self._cpu_ticks()
+        self._containers = containers
+        self._missing: set[str] = set()
+        self._last: tuple[float, float] | None = self._ask("cpu", _cpu_seconds)
 
     def read(self) -> Resources:
         """The figures now; CPU is the share since the last reading."""
         resources = Resources(cpu_percent=self._cpu_percent())
-        memory = self._memory_kb()
+        memory = self._ask("memory", psutil.virtual_memory)
         if memory is not None:
-            total, available = memory
-            resources.memory_total_mb = round(total / 1024, 1)
-            resources.memory_used_mb = round((total - available) / 1024, 1)
-        try:
-            disk = shutil.disk_usage(self._disk)
-        except OSError:
-            return resources
-        resources.disk_total_gb = round(disk.total / 1e9, 1)
-        resources.disk_used_gb = round(disk.used / 1e9, 1)
+            resources.memory_total_mb = round(memory.total / _MB, 1)
+            resources.memory_used_mb = round((memory.total - memory.available) / _MB, 1)
+        disk = self._ask("disk", lambda: psutil.disk_usage(str(self._disk)))
+        if disk is not None:
+            resources.disk_total_gb = round(disk.total / _GB, 1)
+            resources.disk_used_gb = round(disk.used / _GB, 1)
+        count = self._containers()
+        if count is not None:
+            resources.containers_running, resources.containers_stopped = count.running, count.stopped
         return resources
 
     def _cpu_percent(self) -> float | None:
-        before, now = self._last, self._cpu_ticks()
+        before: tuple[float, float] | None = self._last
+        now: tuple[float, float] | None = self._ask("cpu", _cpu_seconds)
         self._last = now
         if before is None or now is None or now[1] <= before[1]:
             return None
-        return round(100 * (1 - (now[0] - before[0]) / (now[1] - before[1])), 1)
+        return round(min(100.0, max(0.0, 100 * (1 - (now[0] - before[0]) / (now[1] - before[1])))), 1)
 
-    def _cpu_ticks(self) -> tuple[int, int] | None:
-        """Idle ticks and all ticks (proc(5), /proc/stat: user nice system idle iowait irq softirq steal)."""
+    def _ask(self, what: str, read: Callable[[], Any]) -> Any:
         try:
-            with (self._proc / "stat").open() as lines:
-                ticks = [int(word) for word in lines.readline().split()[1:9]]
-        except (OSError, ValueError):
+            return read()
+        except (psutil.Error, OSError, NotImplementedError, RuntimeError, ValueError) as error:
+            if what not in self._missing:
+                self._missing.add(what)
+                log.warning("resources.not_readable", what=what, reason=f"{type(error).__name__}: {error}")
             return None
-        return (ticks[3] + ticks[4], sum(ticks)) if len(ticks) == 8 else None
 
-    def _memory_kb(self) -> tuple[int, int] | None:
-        try:
-            text = (self._proc / "meminfo").read_text()
-        except OSError:
-            return None
-        lines = (line.split() for line in text.splitlines())
-        found = {words[0]: int(words[1]) for words in lines if words and words[0] in ("MemTotal:", "MemAvailable:")}
-        if len(found) != 2:
-            return None
-        return found["MemTotal:"], found["MemAvailable:"]
+
+def _cpu_seconds() -> tuple[float, float]:
+    """Idle seconds and all seconds since boot; guests are counted as users already (proc(5))."""
+    times = psutil.cpu_times()
+    idle = times.idle + getattr(times, "iowait", 0.0)
+    return idle, sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
 
 
 def heartbeat(

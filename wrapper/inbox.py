@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -22,16 +22,18 @@ from protocol.tenant import (
     Query,
     Refused,
     Reply,
+    Unanswered,
     UnknownType,
     Void,
     encode,
 )
 from protocol.webhooks import ApprovalWebhook, CommandWebhook, Webhook, judge
+from wrapper.answerers import Answerer, NoAnswer
 from wrapper.approvals import Approvals
 from wrapper.commands import Commands
 from wrapper.config import Configuration
 from wrapper.journal import promises, unnumbered
-from wrapper.journal.database import Journal
+from wrapper.journal.database import MESSAGE_LIMIT_BYTES, Journal, sayable
 from wrapper.journal.promises import Batch, Unreadable
 from wrapper.journal.webhooks import Delivery
 
@@ -39,8 +41,6 @@ log = structlog.get_logger()
 
 #: What this wrapper takes from the Hub, besides what every wrapper does.
 CAPABILITIES: Final = ["command", "approvalSettled", "configOffered", "query", "drain"]
-#: Answers one kind of question; returns any JSON value.
-Answerer = Callable[[dict[str, Any]], Awaitable[Any]]
 _LONGEST_QUERY_SECONDS: Final = 60.0
 
 
@@ -256,13 +256,21 @@ class Inbox:
         """Answer a live question, in the time it has."""
         answerer = self._answerers.get(query.kind)
         if answerer is None:
-            return Reply(query_id=query.id, ok=False, error=f"this wrapper knows no question {query.kind[:100]}")
+            return _unanswered(query, Unanswered.UNKNOWN, f"this wrapper knows no question {query.kind[:100]}")
         seconds = min(max(query.deadline_ms / 1000, 0), _LONGEST_QUERY_SECONDS)
         with trio.move_on_after(seconds):
             try:
-                data = await answerer(query.params)
-                return Reply(query_id=query.id, ok=True, data=msgspec.Raw(msgspec.json.encode(data)))
+                data = msgspec.json.encode(await answerer(query.params))
+            except NoAnswer as refusal:
+                return _unanswered(query, refusal.code, refusal.words)
             except Exception as error:  # foreign code: its failure is an answer
                 log.exception("query.crashed", kind=query.kind)
-                return Reply(query_id=query.id, ok=False, error=f"{type(error).__name__}: {error}"[:1000])
-        return Reply(query_id=query.id, ok=False, error="no answer in time")
+                return _unanswered(query, Unanswered.FAILED, f"{type(error).__name__}: {error}")
+            if len(data) > MESSAGE_LIMIT_BYTES:
+                return _unanswered(query, Unanswered.FAILED, f"the answer is larger than {MESSAGE_LIMIT_BYTES} bytes")
+            return Reply(query_id=query.id, ok=True, data=msgspec.Raw(data))
+        return _unanswered(query, Unanswered.TOO_LATE, "no answer in time")
+
+
+def _unanswered(query: Query, code: str, words: str) -> Reply:
+    return Reply(query_id=query.id, ok=False, error=sayable(words, 1000), code=code)

@@ -126,6 +126,17 @@ class Bridge:
             self._tell_change()
         return reason
 
+    async def request(self, method: str, params: dict[str, Any]) -> bytes:
+        """Ask the gateway something that changes nothing; the answer's payload.
+
+        Raises:
+            GatewayRefused: the answer is an error.
+            GatewayLost: it is not connected, or did not answer.
+        """
+        if self._gateway is None:
+            raise GatewayLost("the gateway is not connected")
+        return await self._gateway.request(method, params)
+
     def _tell_change(self) -> None:
         self._changed.set()
         self._changed = trio.Event()

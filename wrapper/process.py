@@ -13,6 +13,7 @@ import structlog
 import trio
 
 from wrapper.agents import Effects, run_scripted_agents, scripted_executors
+from wrapper.answerers import Answerer
 from wrapper.daemon import Fittings, Wrapper
 from wrapper.executors.declaration import Declaration
 from wrapper.executors.leftovers import Leftovers
@@ -20,6 +21,7 @@ from wrapper.executors.program import program_executors
 from wrapper.gate_api import GateApi
 from wrapper.health import add_health
 from wrapper.hub_address import HubAddress
+from wrapper.journal import messages
 from wrapper.keyring import Keyring, Secret
 from wrapper.local_api import LocalApi
 from wrapper.ports import SystemClock, SystemRandomness, new_id
@@ -27,6 +29,7 @@ from wrapper.registration import RegistrationRefused, instance_id, register
 from wrapper.reports_api import ReportsApi
 from wrapper.script import Scenario
 from wrapper.state_folder import StateFolder
+from wrapper.systemd.notify import ServiceManager
 
 log = structlog.get_logger()
 
@@ -52,6 +55,9 @@ class Options:
         diun_token: what Diun's webhooks carry.
         script: what scripted agents want.
         executors: which local programs run commands.
+        answerers: what answers live questions, besides what every wrapper answers.
+        container_engine: the engine's Unix socket.
+        service_manager: who is told that the process is ready and alive.
     """
 
     address: HubAddress
@@ -66,6 +72,9 @@ class Options:
     diun_token: Secret | None = None
     script: Scenario | None = None
     executors: Mapping[str, Declaration] = field(default_factory=dict)
+    answerers: Mapping[str, Answerer] = field(default_factory=dict)
+    container_engine: Path | None = None
+    service_manager: ServiceManager = field(default_factory=ServiceManager)
 
 
 async def run_process(options: Options, companion: Companion | None = None) -> None:
@@ -77,18 +86,19 @@ async def run_process(options: Options, companion: Companion | None = None) -> N
     with StateFolder.lock(options.state) as folder:
         async with trio.open_nursery() as nursery:
             told = trio.Event()
-            nursery.start_soon(_listen, told, nursery.cancel_scope)
+            nursery.start_soon(_listen, told, nursery.cancel_scope, options.service_manager)
             await _run(options, folder, companion, nursery, told)
             nursery.cancel_scope.cancel()
 
 
-async def _listen(told: trio.Event, everything: trio.CancelScope) -> None:
+async def _listen(told: trio.Event, everything: trio.CancelScope, service_manager: ServiceManager) -> None:
     """The first signal ends the work, and the wrapper says goodbye; the second ends everything at once."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for number in signals:
             log.info("wrapper.stopping", signal=signal.Signals(number).name)
             if told.is_set():
                 everything.cancel()
+            service_manager.stopping()
             told.set()
 
 
@@ -131,6 +141,8 @@ async def _run(
     outer_api = LocalApi()
     if options.webhooks is not None:
         await _listen_on(outer_api, options.webhooks, nursery, "webhooks.listening")
+    options.service_manager.ready()
+    nursery.start_soon(options.service_manager.run, lambda: _alive(running))
     keyring = Keyring(folder, options.master_key)
     instance = instance_id(folder, new_id(clock, randomness))
     key = await _until(told, lambda: _hub_key(options, keyring, instance))
@@ -148,6 +160,8 @@ async def _run(
         stop_leftovers=leftovers.stop,
         accept_v1=options.accept_v1,
         diun_token=options.diun_token,
+        answerers=options.answerers,
+        container_engine=options.container_engine,
     )
     async with Wrapper.open(options.address, key, journal_path=folder.journal, fittings=fittings) as wrapper:
         running.append(wrapper)
@@ -166,6 +180,17 @@ async def _run(
                 await trio.sleep_forever()
 
         await _until(told, agents)
+
+
+async def _alive(running: list[Wrapper]) -> str:
+    """How things are, once the journal has shown that it still works."""
+    if not running:
+        return "registering with the Hub"
+    await running[0].journal.run(messages.unaccepted)
+    state = running[0].status()["safetyWrapper"]
+    return (
+        f"{'connected to the Hub' if state['connected'] else 'the Hub is away'}, {state['owed']} messages wait for it"
+    )
 
 
 async def _listen_on(api: LocalApi, address: tuple[str, int], nursery: trio.Nursery, event: str) -> None:
