@@ -10,7 +10,7 @@ from actors.runtime.ports import Clock, Ids, Randomness
 from controlplane.services.account_mail import AccountMail, Drafts
 from controlplane.services.accounts import AccountService
 from controlplane.services.credentials import CredentialService
-from controlplane.services.identity_upkeep import Sweep
+from controlplane.services.upkeep import Sweep
 from controlplane.services.invitations import InvitationService
 from controlplane.services.passwords import Passwords
 from controlplane.services.photos import PhotoService

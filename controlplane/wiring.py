@@ -38,10 +38,9 @@ from controlplane.services import waking
 from controlplane.services.approval_mail import ApprovalMailer, rules
 from controlplane.services.console_feed import Feed
 from controlplane.services.console_presence import PresenceFeed
-from controlplane.services.event_retention import forget_old_events
-from controlplane.services.identity_upkeep import forget_what_is_over
 from controlplane.services.live_query import LiveQueries
 from controlplane.services.sealing import Sealer
+from controlplane.services.upkeep import Sweep, forget_what_is_over
 from controlplane.settings import Settings
 from controlplane.state_folder import StateFolder
 from controlplane.store import migrate
@@ -53,6 +52,7 @@ from controlplane.store.customers import CustomerStore
 from controlplane.store.database import Database
 from controlplane.store.events import NEWS as EVENTS
 from controlplane.store.events import EventStore
+from controlplane.store.forgetting import Forgetting
 from controlplane.store.mail import NEWS as MAIL
 from controlplane.store.order_book import PostgresOrderBook
 from controlplane.store.orders import OrderStore
@@ -134,9 +134,15 @@ async def open_hub(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(tenant_socket.run)
             nursery.start_soon(waking.sweep, system, partial(_overdue, tenant_book, clock))
-            nursery.start_soon(forget_what_is_over, identity.sweeps)
+            nursery.start_soon(forget_what_is_over, {**identity.sweeps, **_sweeps(database, hub)})
             yield hub, tenant_socket, await _start_consoles(nursery, hub, database, settings)
             nursery.cancel_scope.cancel()
+
+
+def _sweeps(database: Database, hub: Hub) -> dict[str, Sweep]:
+    """What of the tenants' side need not be kept for ever."""
+    forgetting = Forgetting(database, clock=hub.clock)
+    return {"promises": forgetting.promises, "messages": forgetting.messages, "events": forgetting.events}
 
 
 async def _start_consoles(nursery: trio.Nursery, hub: Hub, database: Database, settings: Settings) -> Consoles:
@@ -155,7 +161,6 @@ async def _start_consoles(nursery: trio.Nursery, hub: Hub, database: Database, s
     await nursery.start(feed.run)
     nursery.start_soon(presence.run, feed.viewers)
     nursery.start_soon(consoles.run)
-    nursery.start_soon(forget_old_events, hub.events, hub.clock)
     _start_mail(nursery, hub, database, settings, feed)
     hub.metrics.read("consoles", lambda: {"open": float(len(consoles)), "events": float(feed.published)})
     return consoles

@@ -72,11 +72,14 @@ _GAP = {
 }
 
 # Backwards, and only rooms the reader may see: whoever has this page hears the rest over the socket.
-_PAST = text(f"""
-    SELECT {_COLUMNS} FROM events
-    WHERE order_id = :order_id AND (xid, id) < (CAST(:xid AS bigint), CAST(:id AS bigint)) AND xid < {_SETTLED}
-      AND split_part(kind, '.', 1) = ANY(CAST(:rooms AS text[]))
-    ORDER BY xid DESC, id DESC LIMIT :limit""")
+_PAST = {
+    of: text(f"""
+        SELECT {_COLUMNS} FROM events
+        WHERE {clause} (xid, id) < (CAST(:xid AS bigint), CAST(:id AS bigint)) AND xid < {_SETTLED}
+          AND split_part(kind, '.', 1) = ANY(CAST(:rooms AS text[]))
+        ORDER BY xid DESC, id DESC LIMIT :limit""")
+    for of, clause in {"all": "", "order": "order_id = :order_id AND"}.items()
+}
 
 _HORIZON = text("SELECT epoch, xid, id FROM event_horizon")
 _OUT_OF_TIME = text(f"SELECT EXISTS (SELECT 1 FROM events WHERE xid >= {_TO_COME})")
@@ -238,6 +241,10 @@ class EventStore:
         """
         return await self._database.read(_gap, position, until, limit, customer_id, list(orders))
 
+    async def past(self, *, before: str | None, rooms: Collection[str], limit: int) -> Past:
+        """What has happened to everybody, newest first, as far as it is still kept. Arguments as of `of_order`."""
+        return await self._database.read(_past, None, before, sorted(rooms), limit)
+
     async def of_order(
         self, scope: Scope, order_id: OrderId, *, before: str | None, rooms: Collection[str], limit: int
     ) -> Past:
@@ -251,7 +258,7 @@ class EventStore:
             NotFound: there is no such order within the scope.
             ValidationError: `before` is no cursor of this database.
         """
-        return await self._database.read(_past, scope, order_id, before, sorted(rooms), limit)
+        return await self._database.read(_past_of, scope, order_id, before, sorted(rooms), limit)
 
     async def sweep(self, *, before: datetime) -> int:
         """Forget the oldest events, as far as they are older than `before`; returns how many, a bounded number."""
@@ -302,19 +309,25 @@ def _gap(
     return None if len(rows) > limit else [_event_of(row) for row in rows]
 
 
-def _past(
+def _past_of(
     connection: Connection, scope: Scope, order_id: OrderId, before: str | None, rooms: list[str], limit: int
 ) -> Past:
     key = key_of("ord", order_id)
     known = select(orders.c.id).where(orders.c.id == key, covers(scope, orders.c.user_id))
     if connection.execute(known).one_or_none() is None:
         raise missing("ord", order_id)
+    return _past(connection, key, before, rooms, limit)
+
+
+def _past(connection: Connection, key: UUID | None, before: str | None, rooms: list[str], limit: int) -> Past:
     epoch = _horizon(connection).epoch
     position = END if before is None else position_of(epoch, before)
     if position is None:
         raise ValidationError.of("cursor", "is no cursor of this Hub's events; begin again without one")
-    values = {"order_id": key, "xid": position.xid, "id": position.id, "rooms": rooms, "limit": limit + 1}
-    found = [_event_of(row) for row in connection.execute(_PAST, values)]
+    values: dict[str, object] = {"xid": position.xid, "id": position.id, "rooms": rooms, "limit": limit + 1}
+    if key is not None:
+        values["order_id"] = key
+    found = [_event_of(row) for row in connection.execute(_PAST["all" if key is None else "order"], values)]
     page = found[:limit]
     return Past(page, [cursor_of(epoch, event.position) for event in page], len(found) > limit)
 

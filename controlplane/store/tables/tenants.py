@@ -95,6 +95,7 @@ deliveries = Table(
     Column("acknowledged_at", DateTime(timezone=True)),
     CheckConstraint(_one_of("kind", "command", "approvalSettled", "configOffered"), name="kind_known"),
     Index("ix_deliveries_reference", "reference"),
+    Index("ix_deliveries_created_at", "created_at"),
 )
 
 #: Each message of a wrapper once, with the verdict, so that a repeat is answered alike.

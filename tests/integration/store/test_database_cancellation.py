@@ -11,7 +11,7 @@ import trio.testing
 from sqlalchemy import Connection, text
 
 from controlplane.store.database import Database
-from controlplane.store.transaction import GRACE_SECONDS
+from controlplane.store.transaction import GRACE_SECONDS, commit_with_next_statement
 
 
 def run(connection: Connection, statement: str) -> None:
@@ -193,6 +193,45 @@ async def test_a_commit_under_way_is_awaited_and_its_value_returned(rows: Databa
             scope.cancel()
     assert values == [5]
     assert await rows.read(scalar, "SELECT count(*) FROM rows") == 1
+
+
+async def test_a_statement_that_commits_by_itself_is_awaited_and_its_value_returned(rows: Database):
+    started, values = Started(), []
+
+    def insert(connection: Connection) -> object:
+        commit_with_next_statement(connection)
+        started.tell()
+        # Longer than the grace after which a cancelled transaction is ended by force.
+        return scalar(connection, f"INSERT INTO rows SELECT 5 FROM pg_sleep({4 * GRACE_SECONDS}) RETURNING id")
+
+    async def strike() -> None:
+        values.append(await rows.strike(insert))
+
+    with trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(strike)
+            await started.wait()
+            scope.cancel()
+    assert values == [5]
+    assert await rows.read(scalar, "SELECT count(*) FROM rows") == 1
+
+
+async def test_what_is_cancelled_before_the_statement_that_commits_never_runs_it(rows: Database):
+    started = Started()
+
+    def insert(connection: Connection) -> None:
+        started.tell()
+        run(connection, "SELECT pg_sleep(0.2)")  # the cancellation arrives meanwhile, or comes too late
+        commit_with_next_statement(connection)
+        run(connection, "INSERT INTO rows VALUES (5)")
+
+    with trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(rows.strike, insert)
+            await started.wait()
+            scope.cancel()
+    inserted = await rows.read(scalar, "SELECT count(*) FROM rows")
+    assert inserted == (0 if scope.cancelled_caught else 1)
 
 
 async def test_a_storm_of_cancellations_leaves_neither_lies_nor_halves(database_url: str):

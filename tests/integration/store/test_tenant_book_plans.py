@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import TextClause
 
-from controlplane.store import approvals, commands, outbox, servers, tenant_book
+from controlplane.store import approvals, commands, forgetting, outbox, servers, tenant_book
 from controlplane.store.database import Database
 from tests.contract.shelves import NOW, PostgresShelf, Tenant, after, registered
 
@@ -32,6 +32,8 @@ _FILL = (
        FROM server_connections s, generate_series(1, 4) n""",
     """INSERT INTO deliveries (order_id, seq, kind, frame, created_at)
        SELECT order_id, n, 'command', '{}', :at FROM server_connections, generate_series(1, 4) n""",
+    """INSERT INTO tenant_inbox (order_id, message_id, kind, received_at)
+       SELECT order_id, n::text, 'usage', :at FROM server_connections, generate_series(1, 4) n""",
 )
 
 
@@ -54,6 +56,8 @@ def _looks(tenant: Tenant, server_id: object) -> dict[str, tuple[TextClause, dic
     looks["holder of a key"] = (servers._HOLDER, {"prefix": "x"})
     looks["promises"] = (outbox._PAGE, {"o": order, "after": 0, "limit": 64})
     looks["next due"] = (tenant_book._NEXT_DUE, {"order_id": order})
+    looks["old promises"] = (forgetting._PROMISES, {"before": NOW, "most": 10})
+    looks["old messages"] = (forgetting._MESSAGES, {"before": NOW, "most": 10})
     looks["overdue"] = (tenant_book._OVERDUE, {"at": NOW})
     return looks
 
@@ -66,7 +70,15 @@ async def test_no_list_reads_a_whole_table(database: Database) -> None:
         needed = {"at": NOW} | ({"later": after(days=1)} if ":later" in statement else {})
         typed = re.sub(r":(at|later)\b", r"CAST(:\1 AS timestamptz)", statement)
         await shelf.run(typed, **needed)
-    for table in ("users", "orders", "server_connections", "command_approvals", "remote_commands", "deliveries"):
+    for table in (
+        "users",
+        "orders",
+        "server_connections",
+        "command_approvals",
+        "remote_commands",
+        "deliveries",
+        "tenant_inbox",
+    ):
         await shelf.run(f"ANALYZE {table}")
     [server] = await shelf.run("SELECT id FROM server_connections WHERE order_id = :o", o=tenant.order_id)
     bad = {}

@@ -1,4 +1,4 @@
-"""What is over is forgotten: ended sessions after a day, sign-ins and links that nobody completed at once."""
+"""What is over is forgotten: ended sessions, links nobody followed, old events, promises and message ids."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def forget_what_is_over(sweeps: Mapping[str, Sweep]) -> None:
         for name, sweep in sweeps.items():
             try:
                 while forgotten := await sweep():
-                    log.info("identity.forgotten", what=name, count=forgotten)
+                    log.info("upkeep.forgotten", what=name, count=forgotten)
             except Overloaded as fault:
-                log.warning("identity.not_forgotten", what=name, reason=fault.message)
+                log.warning("upkeep.not_forgotten", what=name, reason=fault.message)
         await trio.sleep(EVERY_SECONDS)
