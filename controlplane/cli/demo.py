@@ -1,4 +1,4 @@
-"""`hub demo`: a Hub with a customer and five live tenants on this machine, to look at and to play with."""
+"""`hub demo`: a Hub with ten small companies and their twelve live tenants on this machine, to look at and to play with."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ from controlplane.settings import Settings
 @click.command("demo")
 @click.option("--bind", metavar="HOST:PORT", help="Listen here instead of HUB_BIND; port 0 takes a free one.")
 def command(bind: str | None) -> None:
-    """Run a Hub with one customer and five tenants, whose agents ask for things at a human pace.
+    """Run a Hub with ten small companies and their twelve tenants, whose agents ask at a human pace.
 
-    Prints the sign-ins and three curl lines: list what the agents ask for, decide, see what became of it. The Hub and
-    the wrappers are those of `hub serve` and `safety-wrapper run`, each a process of its own; one that ends is
-    started again. Ctrl-C ends them all. State, passwords included, stays in HUB_STATE_DIR, and the next start
-    continues. A Hub that is in use already is left alone.
+    Prints one screen: the sign-ins of staff and of a customer, what to try in the browser, and curl lines that list
+    what the agents ask for, decide, and show what became of it. The other companies' people decide by themselves.
+    One tenant keeps losing its socket, one has left, one refuses newer configurations.
+
+    The Hub and the wrappers are those of `hub serve` and `safety-wrapper run`: the customer's three are a process
+    each, the nine others share one. What ends is started again. Ctrl-C ends them all. State, passwords included,
+    stays in HUB_STATE_DIR, and the next start continues. A Hub that is in use already is left alone.
 
     \b
     Examples:

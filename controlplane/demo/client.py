@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final, TypeVar
 
 import httpx
@@ -17,6 +18,7 @@ T = TypeVar("T")
 
 _TIMEOUT_SECONDS: Final = 20.0
 _NOTABLE_WAIT_SECONDS: Final = 3.0
+_AGAIN_SECONDS: Final = 0.25
 _COOKIE_ENDING: Final = "next-auth.session-token"
 
 
@@ -48,7 +50,11 @@ class Client:
     @staticmethod
     def connections(address: str) -> httpx.AsyncClient:
         """Connections to a Hub on this machine: past any proxy of the environment, without cookies of its own."""
-        return httpx.AsyncClient(base_url=address, timeout=_TIMEOUT_SECONDS, trust_env=False, follow_redirects=False)
+        # Kept by nobody: the sessions of several people travel on the same connections.
+        jar = CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
+        return httpx.AsyncClient(
+            base_url=address, timeout=_TIMEOUT_SECONDS, trust_env=False, follow_redirects=False, cookies=jar
+        )
 
     def signed_in(self, session: Secret) -> Client:
         """The same connections, as somebody."""
@@ -67,6 +73,10 @@ class Client:
         """Change something; raises as `get` does."""
         return self._read(await self._send("POST", path, json=body), kind)
 
+    async def patch(self, path: str, kind: type[T], body: Any) -> T:
+        """Change some of something; raises as `get` does."""
+        return self._read(await self._send("PATCH", path, json=body), kind)
+
     async def sign_in(self, provider: str, email: str, password: Secret) -> Secret:
         """A session for this person: its token.
 
@@ -80,7 +90,6 @@ class Client:
             "POST", f"/api/auth/callback/{provider}", json={"email": email, "password": password.reveal()}
         )
         tokens = [value for name, value in answer.cookies.items() if name.endswith(_COOKIE_ENDING)]
-        self._http.cookies.clear()
         if answer.status_code == 401 or not tokens:
             raise Unauthorized(f"the sign-in of {email} was refused")
         return Secret(tokens[0])
@@ -109,6 +118,19 @@ class Client:
         refusal = envelope.error or _Refusal(InternalError.code, f"HTTP {answer.status_code}")
         fault: type[Fault] = FAULTS.get(refusal.code, InternalError)
         raise fault(f"{answer.request.method} {answer.url.path}: {refusal.message}")
+
+
+async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask until there is an answer: a Hub that was killed is being started again meanwhile."""
+    while True:
+        try:
+            return await ask()
+        except httpx.TransportError:
+            pass
+        except ExceptionGroup as group:
+            if group.split(httpx.TransportError)[1] is not None:
+                raise
+        await trio.sleep(_AGAIN_SECONDS)
 
 
 def _wait_seconds(answer: httpx.Response) -> float:

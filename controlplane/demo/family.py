@@ -114,6 +114,11 @@ class Child:
         self._process: trio.Process | None = None
         self._ends: deque[float] = deque(maxlen=_MOST_RESTARTS)
 
+    @property
+    def pid(self) -> int | None:
+        """The process that runs now."""
+        return self._process.pid if self._process is not None else None
+
     async def run(self) -> None:
         """Keep it running, for ever. Cancelling leaves it running: `stop` ends it.
 

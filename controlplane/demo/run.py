@@ -1,61 +1,42 @@
-"""The demo from start to end: the Hub in a process of its own, seeded, five wrappers beside it, until told to stop."""
+"""The demo from start to end: the Hub in a process of its own, seeded, wrappers beside it, until told to stop."""
 
 from __future__ import annotations
 
-import re
 import signal
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
-import httpx
 import trio
 
 from controlplane.demo.address import choose_bind, local_address
-from controlplane.demo.cast import CUSTOMER, OWNER
-from controlplane.demo.client import Client
+from controlplane.demo.cast import ACME, COMPANIES, CUSTOMER, OWNER
+from controlplane.demo.client import Client, patiently
+from controlplane.demo.deciders import decide_for
 from controlplane.demo.failure import DemoFailed
-from controlplane.demo.family import Child, Family, Program, Undertaker
+from controlplane.demo.family import Family, Undertaker
 from controlplane.demo.home import Home
+from controlplane.demo.hub_process import HubProcess
 from controlplane.demo.screen import Ready, Screen, ready_screen
-from controlplane.demo.seed import TOKEN_FILE, Seeded, Tenant, customer_session, owner_session, seed
-from controlplane.settings import PREFIX, Settings, process_environment
+from controlplane.demo.seed import Seeding, Tenant, customer_session, owner_session
+from controlplane.demo.wrappers import Wrappers
+from controlplane.settings import Settings
 from controlplane.state_folder import StateFolder
-from protocol.objects import CommandApproval, Server
+from protocol.objects import AgentConfig, CommandApproval, Server
 from protocol.words import CommandClass, Presence
+from wrapper.habits import Habit
 
-T = TypeVar("T")
-
-#: How long an agent thinks between two wishes, on average.
-PACE_SECONDS: Final = 15.0
-#: PostgreSQL may have a crash to recover from.
-HUB_SECONDS: Final = 150.0
 ONLINE_SECONDS: Final = 60.0
 WISH_SECONDS: Final = 15.0
-#: From then on one tenant whose agents ask is enough.
-ALL_WISH_SECONDS: Final = 3.0
+#: So many questions wait for the customer before the screen is shown, or it waits no longer.
+FEW_WISHES: Final = 3
 #: A decision should still be possible when somebody has read the screen.
 LONG_LIVED: Final = timedelta(hours=1)
+#: Sessions in which a new fleet is made: one alone may ask only so much a minute.
+LANES: Final = 3
 _LONGEST_SESSION_SECONDS: Final = 6 * 3600.0
 _LOOK_SECONDS: Final = 0.25
-_TOKEN_SECONDS: Final = 1.0
 _MOST: Final = 100
-
-# SIGINT, because a Hub that has not begun to handle signals then still unwinds and ends its database. A second signal
-# has it drop what is under way.
-_HUB_ENDINGS: Final = ((signal.SIGINT, 4.0), (signal.SIGTERM, 3.0))
-_WRAPPER_ENDINGS: Final = ((signal.SIGTERM, 2.0),)
-
-_READY_LINE: Final = "LetsBe Hub is ready on "
-_TOKEN_LINE: Final = re.compile(r"setupToken to POST /api/v1/setup: (\S+)")
-#: Event of the Hub's log → what it means to somebody who waits.
-_PROGRESS: Final = {
-    "postgres.made": "a new database has been made",
-    "postgres.ready": "PostgreSQL runs",
-    "schema.migrated": "the schema is up to date",
-}
 
 
 async def run(settings: Settings, folder: StateFolder) -> None:
@@ -116,179 +97,138 @@ class _Demo:
         self._folder = folder
         self._family = family
         self._started_at = datetime.now(UTC)
-        self._bind = choose_bind(settings)
-        self._settings = Settings.of_process(bind=self._bind)
+        self._settings = Settings.of_process(bind=choose_bind(settings))
         self._local = local_address(self._settings)
-        self._hub_ready = trio.Event()
-        self._token_told = trio.Event()
+        self._wrappers = Wrappers(self._settings, home, family, self._local)
 
     async def live(self) -> None:
-        """Start, seed, show the screen, and keep the sessions of the curl files alive for ever."""
-        hub = await self._start_hub()
-        async with Client.connections(self._local) as http:
+        """Start, seed, show the screen; then play the other companies' people and keep the curl files' sessions."""
+        hub = await HubProcess(self._settings, self._home, self._screen.say).start(self._family, self._local)
+        async with Client.connections(self._local) as http, trio.open_nursery() as nursery:
             api = Client(http, self._screen.say)
-            staff, seeded = await self._patiently(lambda: self._seed(api))
+            self._wrappers.start_crowd()
+            staff = await patiently(lambda: self._seed(api))
             hub.settled = True
-            wrappers = {tenant.order_id: self._start_wrapper(tenant) for tenant in seeded.tenants}
-            await self._until_online(staff, seeded, wrappers)
-            customer = await self._patiently(lambda: self._sign_in_customer(api))
-            await self._show(staff, customer, seeded)
+            self._wrappers.all_arrived()
+            await self._until_online(staff)
+            await patiently(lambda: self._sign_in_staff(api))
+            customer = await patiently(lambda: self._sign_in_customer(api))
+            await self._show(staff, customer, hub.pid)
+            quiet = Client(http, _say_nothing)
+            for company in COMPANIES:
+                if company.decides:
+                    nursery.start_soon(decide_for, company, quiet, self._home)
+            await self._outdate(staff)
             while True:
                 await trio.sleep(min(_LONGEST_SESSION_SECONDS, self._settings.session_idle_hours * 3600 / 3))
-                await self._patiently(lambda: self._sign_in_staff(api))
-                await self._patiently(lambda: self._sign_in_customer(api))
-
-    # --- the Hub -----------------------------------------------------------------------------------------
-
-    async def _start_hub(self) -> Child:
-        log = self._home.log("hub")
-        child = self._family.start(
-            Program(
-                name="the Hub",
-                words=(sys.executable, "-m", "controlplane", "serve", "--bind", self._bind),
-                log=log,
-                environment=process_environment(),
-                endings=_HUB_ENDINGS,
-                on_line=self._hear,
-            )
-        )
-        with trio.move_on_after(HUB_SECONDS):
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._tell_progress, log)
-                await self._hub_ready.wait()
-                nursery.cancel_scope.cancel()
-        if not self._hub_ready.is_set():
-            raise DemoFailed(f"the Hub was not ready after {HUB_SECONDS:.0f} s; its log is {log}")
-        self._screen.say(f"the Hub takes requests on {self._local}")
-        if not self._settings.loopback_only:
-            # A Hub that others can reach says its setup token once, in the line after.
-            with trio.move_on_after(_TOKEN_SECONDS):
-                await self._token_told.wait()
-        return child
-
-    def _hear(self, line: str) -> None:
-        if found := _TOKEN_LINE.search(line):
-            self._home.keep_setup_token(found[1])
-            self._token_told.set()
-        elif line.startswith(_READY_LINE):
-            if self._hub_ready.is_set():
-                self._screen.say("the Hub takes requests again")
-            self._hub_ready.set()
-
-    async def _tell_progress(self, log: Path) -> None:
-        awaited = dict(_PROGRESS)
-        text = ""
-        with log.open(encoding="utf-8", errors="replace") as file:
-            while awaited:
-                text += file.read()
-                for event in [event for event in awaited if event in text]:
-                    self._screen.say(awaited.pop(event))
-                await trio.sleep(_LOOK_SECONDS / 2)
+                await patiently(lambda: self._sign_in_staff(api))
+                await patiently(lambda: self._sign_in_customer(api))
 
     # --- people and tenants ------------------------------------------------------------------------------
 
-    async def _seed(self, api: Client) -> tuple[Client, Seeded]:
-        staff = await self._sign_in_staff(api)
-        seeded = await seed(staff, self._home)
-        made = f"{seeded.made} of these made now" if seeded.made else "as before"
-        self._screen.say(f"the customer, {len(seeded.tenants)} tenants and their agents are in their places ({made})")
-        return staff, seeded
+    async def _seed(self, api: Client) -> Client:
+        lanes = [api.signed_in(await owner_session(api, self._home))]
+        if not await lanes[0].get("/api/v1/admin/servers", list[Server], pageSize=1):
+            lanes += [api.signed_in(await owner_session(api, self._home)) for _ in range(LANES - 1)]
+        seeding = Seeding(lanes, self._home, self._wrappers.arrived)
+        await seeding.run()
+        made = f"{seeding.made} of these made now" if seeding.made else "as before"
+        fleet = f"{len(COMPANIES)} customers, {len(self._wrappers.tenants)} tenants and their agents"
+        self._screen.say(f"{fleet} are in their places ({made})")
+        return lanes[-1]  # has been asked for the least
 
-    async def _sign_in_staff(self, api: Client) -> Client:
-        session = await owner_session(api, self._home)
-        self._home.keep_session(OWNER.who, session)
-        return api.signed_in(session)
+    async def _sign_in_staff(self, api: Client) -> None:
+        self._home.keep_session(OWNER.who, await owner_session(api, self._home))
 
     async def _sign_in_customer(self, api: Client) -> Client:
-        session = await customer_session(api, self._home)
+        session = await customer_session(api, self._home, CUSTOMER)
         self._home.keep_session(CUSTOMER.who, session)
         return api.signed_in(session)
 
-    def _start_wrapper(self, tenant: Tenant) -> Child:
-        hidden = (PREFIX, "SAFETY_WRAPPER", "DATABASE_URL")
-        environment = {name: text for name, text in process_environment().items() if not name.startswith(hidden)}
-        words = [sys.executable, "-m", "wrapper", "run", "--hub", self._local, "--state", str(tenant.state)]
-        words += ["--registration-token-file", str(tenant.state / TOKEN_FILE), "--listen", "127.0.0.1:0"]
-        words += ["--scripted-agents", str(PACE_SECONDS)]
-        if not self._settings.loopback_only:
-            words.append("--allow-plain-http")  # to an address of this very machine
-        return self._family.start(
-            Program(
-                name=f"the wrapper of {tenant.part.domain}",
-                words=tuple(words),
-                log=self._home.log(tenant.part.name),
-                environment=environment,
-                endings=_WRAPPER_ENDINGS,
-            )
-        )
-
-    async def _until_online(self, staff: Client, seeded: Seeded, wrappers: dict[str, Child]) -> None:
-        missing = {tenant.order_id: tenant.part.domain for tenant in seeded.tenants}
+    async def _until_online(self, staff: Client) -> None:
+        missing = self._wrappers.awaited
+        wanted = len(missing)
         with trio.move_on_after(ONLINE_SECONDS):
-            while True:
+            while missing:
                 for order_id, server in (await self._servers(staff)).items():
                     # What the database remembers of a Hub that was killed does not count.
                     since = server.connected_at
-                    if server.presence is Presence.ONLINE and since is not None and since >= self._started_at:
-                        missing.pop(order_id, None)
-                        if order_id in wrappers:
-                            wrappers[order_id].settled = True
-                if not missing:
-                    self._screen.say(f"{len(wrappers)} of {len(wrappers)} wrappers are online")
-                    return
-                await trio.sleep(_LOOK_SECONDS)
-        logs = self._home.path / "logs"
-        raise DemoFailed(
-            f"not online after {ONLINE_SECONDS:.0f} s: {', '.join(missing.values())}; the logs are in {logs}"
-        )
+                    tenant = missing.get(order_id)
+                    if tenant is None or since is None or since < self._started_at:
+                        continue
+                    # One that flaps may be away again by now.
+                    if server.presence is Presence.ONLINE or tenant.part.habit is Habit.FLAPS:
+                        del missing[order_id]
+                        self._wrappers.came_online(order_id)
+                await trio.sleep(2 * _LOOK_SECONDS)
+        if missing:
+            logs = self._home.path / "logs"
+            names = ", ".join(tenant.part.domain for tenant in missing.values())
+            raise DemoFailed(f"not online after {ONLINE_SECONDS:.0f} s: {names}; the logs are in {logs}")
+        self._wrappers.all_came_online()
+        self._screen.say(f"{wanted} wrappers are online")
+
+    async def _outdate(self, staff: Client) -> None:
+        """Offer another configuration to the one that keeps its old one, once it has one."""
+        tenant = self._wrappers.with_habit(Habit.OUTDATED)
+        server = (await self._servers(staff)).get(tenant.order_id)
+        while server is None or server.config_applied_version == 0:
+            await trio.sleep(4 * _LOOK_SECONDS)
+            server = (await self._servers(staff)).get(tenant.order_id)
+        if server.config_applied_version == server.config_version:
+            await patiently(lambda: _change_an_agent(staff, tenant))
 
     async def _servers(self, staff: Client) -> dict[str, Server]:
-        found = await self._patiently(lambda: staff.get("/api/v1/admin/servers", list[Server], pageSize=_MOST))
+        found = await patiently(lambda: staff.get("/api/v1/admin/servers", list[Server], pageSize=_MOST))
         return {server.order_id: server for server in found}
 
     # --- the screen --------------------------------------------------------------------------------------
 
-    async def _show(self, staff: Client, customer: Client, seeded: Seeded) -> None:
-        asked = await self._first_wish(customer, seeded)
+    async def _show(self, staff: Client, customer: Client, hub_pid: int | None) -> None:
+        asked, waiting = await self._first_wishes(customer)
         servers = await self._servers(staff)
-        domains = {tenant.order_id: tenant.part.domain for tenant in seeded.tenants}
+        mine = {order_id: servers[order_id] for order_id in self._wrappers.tenants if order_id in servers}
         ready = Ready(
             seconds=self._screen.seconds,
             address=self._settings.public_address,
             local=self._local,
             owner_password=self._home.password(OWNER.who),
             customer_password=self._home.password(CUSTOMER.who),
-            tenants=[
-                (domain, servers[order_id].presence.value, servers[order_id].pending_approvals)
-                for order_id, domain in domains.items()
-            ],
+            tenants=len(self._wrappers.tenants),
+            online=sum(server.presence is Presence.ONLINE for server in mine.values()),
+            waiting=waiting,
+            waiting_in_all=sum(server.pending_approvals for server in mine.values()),
             asked=asked,
-            asked_by=domains[asked.order_id] if asked else "",
             curl_file=self._home.curl_file(CUSTOMER.who),
-            state=self._folder.path.absolute(),
+            switch=self._wrappers.write_switch(),
+            home=self._home.path,
+            hub_pid=hub_pid,
         )
         self._screen.show(ready_screen(ready))
 
-    async def _first_wish(self, customer: Client, seeded: Seeded) -> CommandApproval | None:
-        """An approval that will wait for long: a red one where there is one; None when no agent asks."""
+    async def _first_wishes(self, customer: Client) -> tuple[CommandApproval | None, int]:
+        """An approval that will wait for long, a red one where there is one, and how many there are."""
         path = "/api/v1/customer/approvals"
-        known = {tenant.order_id for tenant in seeded.tenants}
+        known = {order_id for order_id, tenant in self._wrappers.tenants.items() if tenant.company is ACME}
+        pending: list[CommandApproval] = []
+        lasting: list[CommandApproval] = []
         began_at = trio.current_time()
-        while trio.current_time() < began_at + WISH_SECONDS:
-            pending = await self._patiently(lambda: customer.get(path, list[CommandApproval], pageSize=_MOST))
+        while trio.current_time() < began_at + WISH_SECONDS and len(lasting) < FEW_WISHES:
+            pending = await patiently(lambda: customer.get(path, list[CommandApproval], pageSize=_MOST))
             soon = datetime.now(UTC) + LONG_LIVED
             lasting = [approval for approval in pending if approval.expires_at > soon and approval.order_id in known]
-            all_ask = {approval.order_id for approval in lasting} == known
-            if all_ask or (lasting and trio.current_time() > began_at + ALL_WISH_SECONDS):
-                red = [approval for approval in lasting if approval.command_class is CommandClass.RED]
-                return (red or lasting)[0]
-            await trio.sleep(2 * _LOOK_SECONDS)
-        return None
+            await trio.sleep(_LOOK_SECONDS)
+        red = [approval for approval in lasting if approval.command_class is CommandClass.RED]
+        return next(iter(red or lasting), None), len(pending)
 
-    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Ask until there is an answer: a Hub that was killed is being started again meanwhile."""
-        while True:
-            try:
-                return await ask()
-            except httpx.TransportError:
-                await trio.sleep(_LOOK_SECONDS)
+
+async def _change_an_agent(staff: Client, tenant: Tenant) -> None:
+    path = f"/api/v1/admin/orders/{tenant.order_id}/agents"
+    agents = await staff.get(path, list[AgentConfig], pageSize=_MOST)
+    if agents:
+        changed = {"autonomyLevel": 1 if agents[-1].autonomy_level == 2 else 2}
+        await staff.patch(f"{path}/{agents[-1].agent_id}", AgentConfig, changed)
+
+
+def _say_nothing(_: str) -> None:
+    """For those who only play along."""

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import shlex
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import click
 import trio
 
-from controlplane.demo.cast import COMPANY, CUSTOMER, OWNER
+from controlplane.demo.cast import ACME, COMPANIES, CUSTOMER, OWNER, part_with
 from controlplane.secret import Secret
 from protocol.objects import CommandApproval
-
-_READABLE: Final = "python3 -m json.tool"
+from wrapper.habits import Habit
 
 
 class Screen:
@@ -46,8 +45,9 @@ class Ready:
     Attributes:
         address: by which people reach the Hub.
         local: by which this machine does.
-        tenants: domain, presence and how many approvals wait, of each.
-        asked: an approval that waits for a decision; None while no agent has asked.
+        waiting: approvals that wait for the customer who signs in.
+        asked: one of these; None while no agent has asked.
+        switch: the script that switches the absent tenant on.
     """
 
     seconds: float
@@ -55,53 +55,62 @@ class Ready:
     local: str
     owner_password: Secret
     customer_password: Secret
-    tenants: list[tuple[str, str, int]]
+    tenants: int
+    online: int
+    waiting: int
+    waiting_in_all: int
     asked: CommandApproval | None
-    asked_by: str
     curl_file: Path
-    state: Path
+    switch: Path
+    home: Path
+    hub_pid: int | None
 
 
 def ready_screen(ready: Ready) -> str:
-    """The one screen."""
-    lines = [
-        "",
-        f"The Hub is ready on {ready.address} after {ready.seconds:.1f} s.   API: {ready.address}/api/docs",
-        "",
-        f"Sign in on {ready.address}/api/auth/signin",
-        f"  staff     {OWNER.email:<20} {ready.owner_password.reveal()}",
-        f"  customer  {CUSTOMER.email:<20} {ready.customer_password.reveal()}   ({CUSTOMER.name}, {COMPANY})",
-        "",
-        "Tenants, each with five scripted agents behind a Safety Wrapper",
-        *(f"  {domain:<22} {presence:<8} {_asks(waiting)}" for domain, presence, waiting in ready.tenants),
-        "",
-        *_curl_lines(ready),
-        "",
-        f"Logs, curl files and what the agents did (wrappers/*/effects.log): {ready.state / 'demo'}",
-        "Ctrl-C ends everything; the next start continues.",
-        "",
-    ]
-    return "\n".join(lines)
+    """The one screen: at most 24 lines."""
+    flaps, old, absent = (part_with(habit).domain for habit in (Habit.FLAPS, Habit.OUTDATED, Habit.LEAVES))
+    port = ready.local.rpartition(":")[2]
+    return "\n".join(
+        [
+            "",
+            f"The Hub is ready on {ready.address} after {ready.seconds:.1f} s.   API: {ready.address}/api/docs",
+            f"  customer  {CUSTOMER.email:<20} {ready.customer_password.reveal()}   ({CUSTOMER.name}, {ACME.name})",
+            f"  staff     {OWNER.email:<20} {ready.owner_password.reveal()}   ({OWNER.name})",
+            f"{ready.tenants} tenants of {len(COMPANIES)} companies, {ready.online} online; approvals that wait: "
+            f"{ready.waiting} for {CUSTOMER.name}, {ready.waiting_in_all} in all",
+            f"{flaps} keeps losing its socket, {absent} leaves, {old} is out of date",
+            "",
+            "In the browser",
+            "  1 Sign in as the customer; approve one, deny another with a reason, see what became of them.",
+            "  2 Sign in as staff in a private window. Both decide the same one: the second is told by whom.",
+            f"  3 Kill the Hub under open pages (kill -9 {_of(ready.hub_pid)}): they say so, and miss nothing.",
+            f"  4 sh {shlex.quote(str(ready.switch))}   switches {absent} on: what it was owed arrives",
+            f"  5 On a phone: HUB_BIND=0.0.0.0:{port} HUB_PUBLIC_URL=http://<this machine>:{port} make demo",
+            "",
+            *_curl_lines(ready),
+            "",
+            f"Logs, curl files and what the agents did (wrappers/*/effects.log): {ready.home}",
+            "Ctrl-C ends everything; the next start continues.",
+        ]
+    )
 
 
-def _asks(waiting: int) -> str:
-    return "no agent asks yet" if waiting == 0 else f"{waiting} {'agent asks' if waiting == 1 else 'agents ask'}"
+def _of(pid: int | None) -> str:
+    return "its process" if pid is None else str(pid)
 
 
 def _curl_lines(ready: Ready) -> list[str]:
-    curl = f"curl -K {shlex.quote(str(ready.curl_file))}"
-    approvals = f"{ready.local}/api/v1/customer/approvals"
     asked = ready.asked
     if asked is None:
-        words = "in a minute, with an id of the list in the place of APPROVAL"
+        words = "nothing yet: put an id of the list in the place of APPROVAL"
     else:
-        words = f"{asked.human_readable} ({asked.command_class}, on {ready.asked_by})"
-    one = f"{approvals}/{asked.id if asked else 'APPROVAL'}"
+        words = f"{asked.human_readable} ({asked.command_class})"
     return [
-        "As the customer, in another terminal: list what the agents ask for, decide, see what became of it.",
-        f"The one decided here: {words}",
-        "",
-        f"  {curl} {approvals} | {_READABLE}",
-        f'  {curl} -d \'{{"action":"approve"}}\' {one} | {_READABLE}',
-        f"  {curl} {one} | {_READABLE}",
+        "In another terminal, as the customer: list what agents ask for, decide, see what became of it.",
+        f"  {textwrap.shorten(f'# {words}', 96, placeholder=' …')}",
+        f"  KEY={shlex.quote(str(ready.curl_file))}",
+        f"  ASKED={ready.local}/api/v1/customer/approvals ONE={asked.id if asked else 'APPROVAL'}",
+        '  curl -K "$KEY" $ASKED | python3 -m json.tool',
+        """  curl -K "$KEY" $ASKED/$ONE -d '{"action":"approve"}' | python3 -m json.tool""",
+        '  curl -K "$KEY" $ASKED/$ONE | python3 -m json.tool',
     ]
