@@ -7,7 +7,7 @@ import { CustomerFrame, StaffFrame } from "./parts/frames.js";
 import { Help, helpOpen } from "./parts/help.js";
 import { Palette, paletteOpen } from "./parts/palette.js";
 import { nextTheme } from "./parts/theme.js";
-import { Toasts } from "./parts/toast.js";
+import { Toasts, toast } from "./parts/toast.js";
 import { Agent } from "./rooms/agent.js";
 import { Agents } from "./rooms/agents.js";
 import { Approvals } from "./rooms/approvals.js";
@@ -18,7 +18,7 @@ import { SignIn, after } from "./rooms/sign_in.js";
 import { Tenant } from "./rooms/tenant.js";
 import { go, parts, path } from "./router.js";
 import { home, loadSession, session } from "./session.js";
-import { start, stop } from "./socket.js";
+import { onRole, start, stop } from "./socket.js";
 import { approvals, forget, pending, watchAgents, watchApprovals, watchFleet } from "./store.js";
 import { useLocalZone, zone } from "./time.js";
 import { useEffect } from "./vendor/hooks.mjs";
@@ -29,6 +29,8 @@ const ROOMS = {
   admin: { fleet: Fleet, approvals: ({ thing }) => html`<${Approvals} wanted=${thing} />`, history: History, tenants: ({ thing }) => html`<${Tenant} id=${thing} key=${thing} />` },
   customer: { approvals: ({ thing }) => html`<${Approvals} wanted=${thing} />`, history: History, agents: ({ thing }) => (thing ? html`<${Agent} id=${thing} key=${thing} />` : html`<${Agents} />`) },
 };
+/** What J and K walk over. */
+const ROWS = "main .approval, main .fleet .name, main .walk, main .fold-row > summary";
 const TITLES = { fleet: "Fleet", approvals: "Approvals", history: "History", tenants: "Tenant", agents: "Agents" };
 const Lost = () => html`<section class="empty"><h1 tabindex="-1">There is no such page</h1><p>The address may be old.</p><a class="btn" href=${home()}>Go to the start</a></section>`;
 
@@ -40,7 +42,7 @@ function Inside() {
     "Ctrl k": () => { paletteOpen.value = !paletteOpen.value; }, "?": () => { helpOpen.value = true; }, t: nextTheme,
     "g a": () => go(`/${side}/approvals`), ...(isAdmin ? { "g f": () => go("/admin/fleet") } : { "g s": () => go("/customer/agents") }), "g h": () => go(`/${side}/history`),
     "/": () => { const search = document.querySelector("main input[type=search]"); search?.focus(); return Boolean(search); },
-    j: () => walk("main .approval, main .fleet .name, main .walk", 1), k: () => walk("main .approval, main .fleet .name, main .walk", -1),
+    j: () => walk(ROWS, 1), k: () => walk(ROWS, -1), ArrowDown: (event) => event.target.matches(ROWS) && walk(ROWS, 1), ArrowUp: (event) => event.target.matches(ROWS) && walk(ROWS, -1),
     a: () => pressOnCard("a"), d: () => pressOnCard("d"),
   }), [side]);
   const Frame = isAdmin ? StaffFrame : CustomerFrame;
@@ -83,6 +85,7 @@ effect(() => {
   if (as.startsWith("staff")) { zone.value = "UTC"; unwatch = [watchFleet(), watchApprovals()]; } else { useLocalZone(); unwatch = [watchApprovals(), watchAgents()]; }
   start();
 });
+onRole((role) => toast(`Your role is ${role[0]}${role.slice(1).toLowerCase()} now. This page shows what it may see and do.`, "warn"));
 onSignedOut(() => { if (session.peek()?.user) loadSession().catch(() => {}); });
 
 effect(() => {

@@ -5,6 +5,9 @@ import { signal } from "./vendor/signals.mjs";
 /** null: not asked yet; {}: nobody; otherwise `{user, expires}`. */
 export const session = signal(null);
 
+/** The session ended without this page's doing: signed out elsewhere, or out of time. */
+export const ended = signal(false);
+
 /** Roles by permission: the part of the Hub's table that this console needs to know. The Hub decides anyway. */
 export const PERMISSIONS = {
   "servers.command": ["OWNER", "ADMIN"],
@@ -23,6 +26,8 @@ export const home = () => (isStaff() ? "/admin" : "/customer");
 export async function loadSession() {
   const { status, answer } = await plain("GET", "/api/auth/session");
   if (status !== 200) throw new Fault(status, "UNREACHABLE", "The Hub does not say who is signed in.");
+  if (answer?.user) ended.value = false;
+  else if (session.peek()?.user) ended.value = true;
   session.value = answer?.user ? answer : {};
   return session.value;
 }
@@ -41,5 +46,6 @@ export async function signIn(provider, email, password) {
 
 export async function signOut() {
   await plain("POST", "/api/auth/signout", {});
+  ended.value = false;
   session.value = {};
 }

@@ -20,6 +20,10 @@ export const connected = () => link.value.state === "live" || link.value.state =
 const topics = new Map();
 let socket = null, cursor = null, attempt = 0, failedHandshakes = 0, retryTimer = null, quietTimer = null, pollTimer = null, wanted = false;
 
+const roleListeners = new Set();
+/** Be told when whoever is signed in has another role. */
+export const onRole = (listener) => roleListeners.add(listener);
+
 const address = () => `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/api/v1/${session.peek().user.type === "staff" ? "admin" : "customer"}/socket`;
 
 /**
@@ -150,8 +154,18 @@ const HEARD = {
     cursor = frame.cursor;
     await snapshot(frame.topic);
   },
-  refused(frame) { topics.delete(frame.topic); },
-  sessionChanged() { loadSession().catch(() => {}); },
+  refused(frame) {
+    const topic = topics.get(frame.topic);
+    if (topic) topic.known = true; // nothing comes; a change of the role asks again
+  },
+  /** Another role: what may be seen is asked for anew, all of it. */
+  async sessionChanged(frame) {
+    await loadSession();
+    for (const listener of roleListeners) listener(frame.role);
+    for (const topic of topics.values()) topic.known = false;
+    cursor = null;
+    if (socket?.readyState === WebSocket.OPEN) say({ type: "watch", topics: [...topics.keys()] });
+  },
 };
 
 function hear(frame) {

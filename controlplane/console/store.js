@@ -45,14 +45,34 @@ export const approvals = new Collection();
 export const servers = new Collection();
 export const agents = new Collection();
 
+/** Take a request as it is now; how far its decision has come is never taken back (events of both cross each other). */
+export function takeApproval(object, revision = null) {
+  const known = approvals.peek(object.id);
+  return approvals.put({ ...object, sentAt: object.sentAt ?? known?.sentAt ?? null, acknowledgedAt: object.acknowledgedAt ?? known?.acknowledgedAt ?? null }, revision);
+}
+
+/** A decision has reached its server. */
+export function takeDelivery({ id, sentAt, acknowledgedAt }) {
+  const known = approvals.peek(id);
+  if (known) approvals.put({ ...known, sentAt, acknowledgedAt });
+}
+
 /** Events as they came since the page was opened, newest first: `{key, at, kind, data}`. */
 export const events = signal([]);
 const MOST_EVENTS = 60;
-let eventNumber = 0;
+/** What the fleet's feed tells of: the topics `fleet` and `approvals`. */
+const FEED = /^(approval\.(?!delivered)|command|config|server|backup|image)/;
+/** What happened before the page was opened: behind what came since. */
+async function loadEvents() {
+  const { data } = await get("/api/v1/admin/events", { limit: MOST_EVENTS });
+  const known = new Set(events.peek().map((one) => one.cursor));
+  const older = data.filter((one) => !known.has(one.cursor) && FEED.test(one.kind)).map(({ cursor, at, kind, data: what }) => ({ key: cursor, cursor, at, kind, data: what }));
+  events.value = [...events.peek(), ...older].sort((one, other) => Date.parse(other.at) - Date.parse(one.at)).slice(0, MOST_EVENTS);
+}
+
 export function note(frame) {
   if (frame.cursor && events.peek().some((one) => one.cursor === frame.cursor)) return; // it belongs to two topics
-  eventNumber += 1;
-  const entry = { key: eventNumber, cursor: frame.cursor, at: frame.at, kind: frame.kind, data: frame.data };
+  const entry = { key: frame.cursor, cursor: frame.cursor, at: frame.at, kind: frame.kind, data: frame.data };
   events.value = [entry, ...events.peek()].slice(0, MOST_EVENTS);
 }
 
@@ -66,7 +86,7 @@ const SETTLED = ["APPROVED", "DENIED", "EXPIRED"];
 
 async function loadPending() {
   const { data } = await all(`/api/v1/${side()}/approvals`, {}, 500);
-  data.forEach((one) => approvals.put(one));
+  data.forEach((one) => takeApproval(one));
   approvals.ready();
   return data;
 }
@@ -78,7 +98,7 @@ async function loadApprovals() {
     ...SETTLED.map((status) => get(`/api/v1/${side()}/approvals`, { status, pageSize: 10 })),
   ]);
   const found = [...waiting, ...lately.flatMap((one) => one.data)];
-  found.forEach((one) => approvals.put(one));
+  found.forEach((one) => takeApproval(one));
   // What waited before and is in none of the lists was decided while we could not hear it.
   const here = new Set(found.map((one) => one.id));
   await Promise.all(before.filter((id) => !here.has(id)).map((id) => loadApproval(id)));
@@ -86,14 +106,14 @@ async function loadApprovals() {
 
 export async function loadApproval(id) {
   const { data } = await get(`/api/v1/${side()}/approvals/${encodeURIComponent(id)}`);
-  approvals.put(data);
+  takeApproval(data);
   return data;
 }
 
 /** Older settled approvals, a page of one status: for the history. */
 export async function loadHistory(status, page) {
   const answer = await get(`/api/v1/${side()}/approvals`, { status, page, pageSize: 25 });
-  answer.data.forEach((one) => approvals.put(one));
+  answer.data.forEach((one) => takeApproval(one));
   return answer;
 }
 
@@ -105,12 +125,12 @@ export async function settle(approval, action, reason) {
   if (!connected()) throw new Fault(0, "OFFLINE", "There is no connection, so nothing was sent.");
   try {
     const { data } = await post(`/api/v1/${side()}/approvals/${approval.id}`, reason ? { action, reason } : { action });
-    approvals.put(data);
+    takeApproval(data);
     return { approval: data, mine: true, at: serverNow() };
   } catch (fault) {
     if (fault.code === "CONFLICT") {
       const told = fault.details && !Array.isArray(fault.details) && fault.details.id ? fault.details : await loadApproval(approval.id);
-      approvals.put(told);
+      takeApproval(told);
       return { approval: told, mine: false, at: serverNow() };
     }
     throw fault;
@@ -121,8 +141,9 @@ export const watchApprovals = () => watch("approvals", {
   early: loadPending,
   load: loadApprovals,
   apply(frame) {
+    if (frame.kind === "approval.delivered") return takeDelivery(frame.data);
     const known = approvals.peek(frame.data.id);
-    if (!approvals.put(frame.data, frame.revision)) return;
+    if (!takeApproval(frame.data, frame.revision)) return;
     note(frame);
     if (frame.kind === "approval.requested" && !known) announce(`New request: ${frame.data.humanReadable.slice(0, 120)}`);
   },
@@ -135,6 +156,7 @@ export const watchFleet = () => watch("fleet", {
     servers.everything().forEach((one) => { if (!here.has(one.id)) servers.drop(one.id); });
     data.forEach((one) => servers.put(one));
     servers.ready();
+    await loadEvents();
   },
   apply: note,
   presence: (frame) => servers.put(frame.server),

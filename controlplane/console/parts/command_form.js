@@ -19,6 +19,16 @@ export function CommandForm({ server, store }) {
   const [fault, setFault] = useState(null);
   const first = useRef(null);
   useEffect(() => { if (asked) first.current?.focus(); }, [asked]);
+  const draft = store.draft.value;
+  useEffect(() => {
+    if (!draft) return;
+    setType(draft.type);
+    setPayload(JSON.stringify(draft.payload, null, 1));
+    setFault(null);
+    store.draft.value = null;
+    first.current?.scrollIntoView({ block: "center" });
+    first.current?.focus({ preventScroll: true });
+  }, [draft]);
 
   async function send(event) {
     event.preventDefault();
@@ -40,7 +50,7 @@ export function CommandForm({ server, store }) {
   const there = server.presence === "online";
   return html`<section class="panel" id="send" aria-labelledby="sc"><header><h2 id="sc">Send a command</h2></header>
     <form class="panel-body stack" onSubmit=${send}>
-      <div class="field"><label for="ct">Command</label><select ref=${first} class="input mono" id="ct" value=${type} onChange=${(event) => { setType(event.currentTarget.value); setPayload(TYPES[event.currentTarget.value]); }}>${Object.keys(TYPES).map((one) => html`<option key=${one} value=${one}>${one}</option>`)}</select></div>
+      <div class="field"><label for="ct">Command</label><select ref=${first} class="input mono" id="ct" value=${type} onChange=${(event) => { setType(event.currentTarget.value); setPayload(TYPES[event.currentTarget.value] ?? payload); }}>${[...new Set([...Object.keys(TYPES), type])].map((one) => html`<option key=${one} value=${one}>${one}</option>`)}</select></div>
       <div class="field"><label for="pl">Payload <span class="muted">JSON</span></label><textarea class="input mono" id="pl" rows="3" spellcheck=${false} value=${payload} aria-invalid=${fault?.field === "payload" ? "true" : null} onInput=${(event) => setPayload(event.currentTarget.value)}></textarea></div>
       <div class="field"><label for="ex">Expires if not acknowledged within</label><select class="input" id="ex" value=${term} onChange=${(event) => setTerm(Number(event.currentTarget.value))}>${TERMS.map(([seconds, word]) => html`<option key=${seconds} value=${seconds}>${word}</option>`)}</select></div>
       ${fault && html`<p class="error" role="alert"><${Icon} name="class-red" />${fault.message}</p>`}

@@ -1,9 +1,10 @@
 // What just happened, as sentences; the fleet's feed of them.
 import { html } from "../html.js";
 import { events, servers } from "../store.js";
-import { clockSeconds } from "../time.js";
+import { brief, clockSeconds, full } from "../time.js";
 import { titled } from "../tools.js";
-import { useRef, useState } from "../vendor/hooks.mjs";
+import { bind } from "../keys.js";
+import { useEffect, useRef, useState } from "../vendor/hooks.mjs";
 import { classOf } from "./class.js";
 import { Icon } from "./icon.js";
 import { Said } from "./text.js";
@@ -13,6 +14,9 @@ const bytes = (size) => (size >= 1e9 ? `${(size / 1e9).toFixed(1)} GB` : `${Math
 const count = (number) => (number >= 1e6 ? `${(number / 1e6).toFixed(2)} M` : number >= 1e3 ? `${Math.round(number / 1e3)}k` : String(number));
 const by = (data) => data.decidedBy?.name || "the Hub";
 
+/** `order.automationChanged` in words, for what has no sentence of its own. */
+const worded = (kind) => kind.replace(".", " ").replace(/([A-Z])/g, " $1").toLowerCase().replace(/^./u, (first) => first.toUpperCase());
+
 /** kind → `(data) => [icon, look, bold, rest]`. Numbers and names of others are text. */
 const KINDS = {
   "approval.requested": (data) => [`class-${classOf(data.commandClass).look}`, data.commandClass.includes("red") ? "bad" : "warn", `${titled(data.agentId)} asks to`, deedOf(data).slice(0, 160)],
@@ -20,6 +24,9 @@ const KINDS = {
   "approval.denied": (data) => ["x", "bad", `${by(data)} denied`, deedOf(data).slice(0, 160)],
   "approval.expired": (data) => ["clock", "warn", "A request expired", deedOf(data).slice(0, 160)],
   "approval.outcome": (data) => [data.outcome === "executed" ? "check" : "x", data.outcome === "executed" ? "ok" : "bad", `An approved command ${{ executed: "ran", failed: "failed", abandoned: "was not run" }[data.outcome] ?? data.outcome}`, data.toolName],
+  "approval.delivered": () => ["check", "", "A decision arrived", ""],
+  "order.created": () => ["order", "", "Order created", ""],
+  "order.fulfilled": () => ["order", "ok", "Order fulfilled", "its server has registered"],
   "command.queued": (data) => ["terminal", "", `${data.type} queued`, `by ${data.issuedBy?.name || "the Hub"}`],
   "command.sent": (data) => ["send", "", `${data.type} sent`, ""],
   "command.acknowledged": (data) => ["check", "", `${data.type} acknowledged`, ""],
@@ -45,11 +52,14 @@ const KINDS = {
   "activity.recorded": (data) => ["agents", "", titled(data.agentId ?? "agent"), (data.summary ?? "").slice(0, 160)],
   "image.reported": (data) => ["download", "", "New image", data.image ?? ""],
 };
-export const sentence = (event) => KINDS[event.kind]?.(event.data ?? {}) ?? ["info", "", event.kind, ""];
+export const sentence = (event) => KINDS[event.kind]?.(event.data ?? {}) ?? ["info", "", worded(event.kind), ""];
 
 export function FleetEvents() {
   const [paused, setPaused] = useState(false);
+  const opened = useRef(null); // rows that were there already do not light up
+  if (opened.current === null && servers.loaded.value) opened.current = new Set(events.peek().map((one) => one.key));
   const frozen = useRef([]);
+  useEffect(() => bind({ " ": (event) => (event.target.closest("button, a, summary, input") ? false : setPaused((held) => !held)) }), []);
   if (!paused) frozen.current = events.value;
   const missed = paused ? events.value.findIndex((one) => one.key === frozen.current[0]?.key) : 0;
   const domains = new Map(servers.all().map((one) => [one.orderId, one]));
@@ -57,6 +67,6 @@ export function FleetEvents() {
     ${frozen.current.length ? html`<ul class="feed">${frozen.current.slice(0, 25).map((event) => {
       const [icon, look, bold, rest] = sentence(event);
       const server = domains.get(event.data?.orderId);
-      return html`<li key=${event.key} class="new"><${Icon} name=${icon} cls=${look} /><div>${server && html`<a class="quiet" href=${`/admin/tenants/${server.id}`}><${Said} text=${server.domain} fold=${60} /></a> `}<b><${Said} text=${bold} fold=${80} /></b> <${Said} text=${rest} fold=${120} /><br /><time datetime=${event.at}>${clockSeconds(Date.parse(event.at))}</time></div></li>`;
-    })}</ul>` : html`<p class="hint none">What happens from now on stands here.</p>`}</section></aside>`;
+      return html`<li key=${event.key} class=${opened.current?.has(event.key) ? "" : "new"}><${Icon} name=${icon} cls=${look} /><div>${server && html`<a class="quiet" href=${`/admin/tenants/${server.id}`}><${Said} text=${server.domain} fold=${60} /></a> `}<b><${Said} text=${bold} fold=${80} /></b> <${Said} text=${rest} fold=${120} /><br /><time datetime=${event.at} title=${full(Date.parse(event.at))}>${brief(event.at).includes(" ") ? brief(event.at) : clockSeconds(Date.parse(event.at))}</time></div></li>`;
+    })}</ul>` : html`<p class="hint none">Nothing has happened yet. What happens shows up here by itself.</p>`}</section></aside>`;
 }

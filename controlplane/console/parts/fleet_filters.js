@@ -25,14 +25,15 @@ const CHIPS = {
   config: ["Configuration not applied", unapplied],
 };
 
-export function useFilter(onChange) {
+/** `all`: every server, so that a filter knows what the newest version is. */
+export function useFilter(all, onChange) {
   const [text, setText] = useState("");
   const [presence, setPresence] = useState("all");
   const [chips, setChips] = useState([]);
   const words = text.toLowerCase().split(/\s+/u).filter(Boolean);
   const set = (change) => (value) => { change(value); onChange(); };
   const filter = {
-    text, presence, chips, newest: null, key: JSON.stringify([words, presence, chips]),
+    text, presence, chips, newest: newestOf(all), key: JSON.stringify([words, presence, chips]),
     setText: set(setText), setPresence: set(setPresence),
     toggle: (chip) => set(setChips)(chips.includes(chip) ? chips.filter((one) => one !== chip) : [...chips, chip]),
     clear: () => { setText(""); setPresence("all"); setChips([]); onChange(); },
@@ -51,7 +52,6 @@ const count = (all, wanted) => all.filter(wanted).length;
 const gone = (one) => ["offline", "refused"].includes(presenceOf(one));
 
 export function Filters({ filter, all }) {
-  filter.newest = newestOf(all);
   const late = count(all, (one) => presenceOf(one) === "late"), offline = count(all, gone);
   const choice = (value, icon, word) => html`<label><input type="radio" name="presence" checked=${filter.presence === value} onChange=${() => filter.setPresence(value)} />${icon && html`<${Icon} name=${icon} />`}${word}</label>`;
   return html`<div class="row">

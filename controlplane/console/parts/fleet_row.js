@@ -28,7 +28,7 @@ export function FleetRow({ server, worst, newest }) {
   return html`<tr role="row">
     <th role="rowheader" scope="row" class="w-name"><a class="name" href=${`/admin/tenants/${server.id}`}><${Said} text=${server.domain} fold=${80} /></a><span class="sub"><${Said} text=${server.company ?? ""} fold=${80} /></span></th>
     <td role="cell" class="w-presence"><${Presence} server=${server} /></td>
-    <td role="cell" class="w-third">${version ? html`<${Said} text=${version} fold=${24} />` : html`<span class="muted">–</span>`}${behind(server, newest) && html`<span class="sub">behind</span>`}</td>
+    <td role="cell" class="w-third">${version ? html`<${Said} text=${version} fold=${24} />` : html`<span class="muted">–</span>`}${behind(server, newest) ? html`<span class="sub warn">behind</span>` : server.openclawVersion && html`<span class="sub" title="OpenClaw"><span class="vh">OpenClaw </span><${Said} text=${server.openclawVersion} fold=${16} /></span>`}</td>
     <td role="cell" class="n w-third" data-label="Approvals">${open ? html`<span class=${`state ${look}`}>${worst && html`<${Icon} name=${`class-${worst.look}`} />`}${open}${worst && html`<span class="vh"> highest class ${worst.word}</span>`}</span>` : html`<span class="muted">0</span>`}</td>
     <td role="cell" class="n w-third" data-label="Unacked">${server.unacknowledged ? html`<b>${server.unacknowledged}</b>` : html`<span class="muted">0</span>`}</td>
     <td role="cell" class="w-meter" data-label="CPU"><${Meter} percent=${cpu} /></td><td role="cell" class="w-meter" data-label="RAM"><${Meter} percent=${memory} /></td><td role="cell" class="w-meter" data-label="Disk"><${Meter} percent=${disk} /></td>

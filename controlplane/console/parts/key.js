@@ -8,27 +8,15 @@ import { useState } from "../vendor/hooks.mjs";
 import { Dialog } from "./dialog.js";
 import { Icon } from "./icon.js";
 import { toast } from "./toast.js";
+import { Typed } from "./typed.js";
 
 function Revoke({ server, onClose }) {
   const name = server.domain.split(".")[0];
-  const [typed, setTyped] = useState("");
-  const [busy, setBusy] = useState(false);
-  const [fault, setFault] = useState(null);
-  async function go(event) {
-    event.preventDefault();
-    if (typed.trim() !== name || busy) return;
-    setBusy(true);
-    try {
-      servers.put((await remove(`/api/v1/admin/servers/${server.id}/key`)).data);
-      toast(`The key of ${server.domain} is revoked.`);
-      onClose();
-    } catch (refusal) { setFault(refusal.message); setBusy(false); }
-  }
-  return html`<${Dialog} label=${`Revoke the key of ${server.domain}`} onClose=${onClose}><form onSubmit=${go}>
-    <h2>Revoke the key of ${name}?</h2><p>Its socket closes within a second and stays closed. What it asks can be decided, but does not reach it. To return, the server must register again.</p>
-    <div class="field"><label for="rv">Type <b class="mono">${name}</b> to go on</label><input class="input mono" id="rv" autocomplete="off" autofocus spellcheck=${false} value=${typed} onInput=${(event) => setTyped(event.currentTarget.value)} /></div>
-    ${fault && html`<p class="error" role="alert"><${Icon} name="class-red" />${fault}</p>`}
-    <div class="actions"><button class="btn" type="button" onClick=${onClose}>Keep the key</button><button class="btn btn-bad" type="submit" aria-busy=${busy} aria-disabled=${typed.trim() === name ? null : "true"}>Revoke key</button></div></form><//>`;
+  const act = async () => {
+    servers.put((await remove(`/api/v1/admin/servers/${server.id}/key`)).data);
+    toast(`The key of ${server.domain} is revoked.`);
+  };
+  return html`<${Typed} title=${`Revoke the key of ${name}?`} name=${name} keep="Keep the key" go="Revoke key" act=${act} onClose=${onClose}>Its socket closes within a second and stays closed. What it asks can be decided, but does not reach it. To return, the server must register again.<//>`;
 }
 
 function Token({ server, token, onClose }) {

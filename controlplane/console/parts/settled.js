@@ -28,14 +28,14 @@ function Verdict({ approval, answer, me }) {
 }
 
 const AFTER = {
-  APPROVED: { executed: "It ran once.", failed: "It was started and failed.", abandoned: "It was approved, but did not run.", null: "The server has been promised this answer and runs it once." },
-  DENIED: { null: "It does not run. The agent has been told." },
-  EXPIRED: { null: "It did not run. The agent has been told and may ask again." },
+  APPROVED: { executed: "It ran once.", failed: "It was started and failed.", abandoned: "It was approved, but did not run.", heard: "The server has this answer and runs it once.", null: "The server is promised this answer and runs it once." },
+  DENIED: { heard: "It does not run. The agent has been told.", null: "It does not run. The agent is told as soon as its server hears." },
+  EXPIRED: { heard: "It did not run. The agent has been told and may ask again.", null: "It did not run. The agent is told as soon as its server hears, and may ask again." },
 };
 
 export function Settled({ approval, answer, heading, me }) {
   const [icon, look] = LOOK[approval.status];
-  const after = AFTER[approval.status][approval.outcome] ?? AFTER[approval.status].null;
+  const after = AFTER[approval.status][approval.outcome] ?? AFTER[approval.status][approval.acknowledgedAt ? "heard" : null];
   return html`<div class="ask">
     <p class=${`verdict ${look}`}><${Icon} name=${icon} /><span><${Verdict} approval=${approval} answer=${answer} me=${me} /></span></p>
     <h2 id=${heading}><${Said} text=${wish(approval)} fold=${280} /></h2>

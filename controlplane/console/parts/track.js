@@ -11,15 +11,23 @@ export function Track({ label, stops }) {
       : stop.look === "now" && stop.from ? html`<time>${span(now.value - Date.parse(stop.from))}</time>` : ""}</li>`)}</ol></div>`;
 }
 
+/** For so long the Hub keeps when a decision was acknowledged. */
+const KEPT_MS = 30 * 86_400_000;
+
 /** What became of a decision. */
 export function decisionStops(approval) {
   const word = { APPROVED: "Approved", DENIED: "Denied", EXPIRED: "Expired" }[approval.status];
   const stops = [{ word, at: approval.settledAt, look: "done" }];
+  const { sentAt, acknowledgedAt } = approval;
+  if (sentAt && sentAt !== acknowledgedAt) stops.push({ word: "Sent", at: sentAt, look: "done" });
+  if (acknowledgedAt) stops.push({ word: "Acknowledged", at: acknowledgedAt, look: approval.status === "APPROVED" ? "done" : "good" });
   const ends = { executed: ["Executed", "good"], failed: ["Failed", "fail"], abandoned: ["Not run", "fail"] };
   if (approval.outcome) {
     const [end, look] = ends[approval.outcome] ?? [approval.outcome, "done"];
     stops.push({ word: end, at: approval.outcomeAt, look });
-  } else if (approval.status === "APPROVED") stops.push({ word: "Waiting for the server", look: "now", from: approval.settledAt });
+  } else if (!acknowledgedAt && now.value - Date.parse(approval.settledAt) > KEPT_MS) return stops; // nobody knows any more
+  else if (!acknowledgedAt) stops.push({ word: "Waiting for the server", look: "now", from: approval.settledAt });
+  else if (approval.status === "APPROVED") stops.push({ word: "Running", look: "now", from: acknowledgedAt });
   return stops;
 }
 

@@ -2,6 +2,7 @@
 import { patch } from "../api.js";
 import { html } from "../html.js";
 import { ConnectionBanner } from "../parts/banner.js";
+import { Gates } from "../parts/gates.js";
 import { Icon } from "../parts/icon.js";
 import { LEVELS } from "../parts/level.js";
 import { Said } from "../parts/text.js";
@@ -36,11 +37,28 @@ function Autonomy({ agent }) {
     ${trouble && html`<p class="error" role="alert"><${Icon} name="class-red" />${trouble}</p>`}</fieldset>`;
 }
 
+/** Only gates its role knows: a gate once named can be opened and shut. */
+function OutsideGates({ agent }) {
+  const [busy, setBusy] = useState(false);
+  const [trouble, setTrouble] = useState(null);
+  const open = agent.externalCommsUnlocks ?? {};
+  async function turn(tool, isOpen) {
+    setBusy(true);
+    setTrouble(null);
+    try {
+      agents.put((await patch(`/api/v1/customer/agents/${agent.id}/external-comms`, { unlocks: { [tool]: isOpen } })).data);
+      toast(isOpen ? `${agent.name} may use ${tool} without asking on level 3.` : `${agent.name} asks before it uses ${tool}.`);
+    } catch (fault) { setTrouble(`${fault.message} Nothing has changed.`); } finally { setBusy(false); }
+  }
+  return html`<section class="section"><header><h2>Gates to the outside</h2></header>
+    ${Object.keys(open).length ? html`<${Gates} gates=${Object.keys(open).sort()} open=${open} busy=${busy} onTurn=${connected() ? turn : null} />` : html`<p class="hint none">All shut: whatever leaves your server asks first.</p>`}
+    ${trouble && html`<p class="error" role="alert"><${Icon} name="class-red" />${trouble}</p>`}</section>`;
+}
+
 export function Agent({ id }) {
   const agent = agents.get(id);
   if (!agents.loaded.value) return html`<h1 class="vh" tabindex="-1">Agent</h1><div aria-busy="true" aria-label="Loading"><span class="bone bone-l"></span></div>`;
   if (!agent) return html`<section class="empty"><h1 tabindex="-1">There is no such agent</h1><p>It may have been removed.</p><a class="btn" href="/customer/agents">All agents</a></section>`;
-  const gates = Object.entries(agent.externalCommsUnlocks ?? {});
   const overrides = Object.entries(agent.toolOverrides ?? {});
   return html`<${ConnectionBanner} />
     <nav aria-label="Breadcrumb" class="small row"><a href="/customer/agents">Agents</a><span class="muted" aria-hidden="true">/</span><span aria-current="page"><${Said} text=${agent.name} fold=${60} /></span></nav>
@@ -51,6 +69,5 @@ export function Agent({ id }) {
       <${Tools} title="Tools it may never use" list=${agent.toolsDenied} empty="None beyond those of its role." />
       ${overrides.length > 0 && html`<section class="section"><header><h2>Exceptions</h2></header><dl class="facts pad-t">${overrides.map(([tool, rule]) => html`<dt class="mono" key=${tool}>${tool}</dt><dd>${{ allow: "runs without asking", ask: "always asks", deny: "never runs" }[rule] ?? rule}</dd>`)}</dl></section>`}
       <section class="section"><header><h2>Character</h2></header><pre class="code" tabindex="0" aria-label="Its character in its own words"><${Said} text=${agent.soulMd} fold=${1500} /></pre></section>
-    </div><aside class="stack" aria-label="Gates"><section class="section"><header><h2>Gates to the outside</h2></header>
-      ${gates.length ? html`<dl class="facts pad-t">${gates.map(([tool, open]) => html`<dt class="mono" key=${tool}>${tool}</dt><dd>${open ? "open: may write outside on level 3" : "shut: asks"}</dd>`)}</dl>` : html`<p class="hint none">All shut: whatever leaves your server asks first.</p>`}</section></aside></div>`;
+    </div><aside class="stack" aria-label="Gates"><${OutsideGates} agent=${agent} /></aside></div>`;
 }

@@ -1,5 +1,6 @@
 // What waits for a decision: one card a request, undecided ones never move.
 import { html } from "../html.js";
+import { ApprovalFilters, useApprovalFilter } from "../parts/approval_filters.js";
 import { ConnectionBanner } from "../parts/banner.js";
 import { Card } from "../parts/card.js";
 import { ClassTag } from "../parts/class.js";
@@ -10,6 +11,8 @@ import { connected, link } from "../socket.js";
 import { approvals, loadApproval, me, pending, settled } from "../store.js";
 import { clock, when } from "../time.js";
 import { useEffect, useRef, useState } from "../vendor/hooks.mjs";
+
+const PORTION = 20;
 
 /** Ids in the order in which they were first seen: a settled card stays in its place until it is tidied away. */
 function useHeld(wanted) {
@@ -48,6 +51,9 @@ export function Approvals({ wanted = null }) {
   const { cards, done, tidy } = useHeld(wanted);
   const waiting = pending.value;
   const [missing, setMissing] = useState(false);
+  const [most, setMost] = useState(PORTION);
+  const filter = useApprovalFilter();
+  const shown = filter.active ? cards.filter((one) => filter.fits(one) || one.id === wanted) : cards;
   const known = Boolean(wanted && approvals.get(wanted));
   useEffect(() => {
     setMissing(false);
@@ -57,10 +63,13 @@ export function Approvals({ wanted = null }) {
   return html`<${ConnectionBanner} />
     <header class="page-head"><div><h1 tabindex="-1">${title(waiting.length)}</h1><p>${subtitle(waiting)}</p></div>
       ${done > 0 && html`<button class="btn" type="button" onClick=${tidy}>Put away ${done} settled</button>`}</header>
+    <${ApprovalFilters} filter=${filter} waiting=${waiting} />
     ${missing && html`<div class="banner banner-warn" role="alert"><${Icon} name="info" /><div><strong>This request does not exist here</strong><p>The link may be for another account.</p></div></div>`}
     <div class="cols cols-aside">
       <section class="stack" aria-label="Waiting requests" id="requests">
-        ${!approvals.loaded.value ? html`<${Bones} />` : cards.length ? cards.map((one) => html`<${Card} key=${one.id} approval=${one} first=${known && one.id === wanted} />`) : html`<${Empty} />`}
+        ${!approvals.loaded.value ? html`<${Bones} />` : shown.length ? shown.slice(0, most).map((one) => html`<${Card} key=${one.id} approval=${one} first=${known && one.id === wanted} />`)
+          : filter.active ? html`<section class="empty"><${Icon} name="search" /><h2>Nothing fits</h2><p>No waiting request is found with this search and class.</p><button class="btn" type="button" onClick=${filter.clear}>Show all</button></section>` : html`<${Empty} />`}
+        ${shown.length > most && html`<div class="row between"><span class="small soft">${most} of ${shown.length} requests, oldest first</span><button class="btn" type="button" onClick=${() => setMost(most + PORTION)}>Show ${Math.min(PORTION, shown.length - most)} more</button></div>`}
       </section>
       <aside class="stack" aria-label="Background">
         <section class="section"><header><h2>What the classes mean</h2></header>

@@ -40,8 +40,8 @@ export function Fleet() {
   const [sort, setSort] = useState({ by: "tenant", back: false });
   const [page, setPage] = useState(0);
   const [taken, setTaken] = useState(0); // moves when the reader lets the rows move
-  const filter = useFilter(() => setPage(0));
   const everyone = servers.all();
+  const filter = useFilter(everyone, () => setPage(0));
   const ordered = (list) => { const done = [...list].sort(SORTS[sort.by]); return sort.back ? done.reverse() : done; };
   const matching = everyone.filter((one) => filter.fits(one));
 
@@ -74,7 +74,7 @@ export function Fleet() {
           </tr></thead>
           <tbody role="rowgroup">${rows.map((one) => html`<${FleetRow} key=${one.id} server=${one} worst=${worst.get(one.orderId)} newest=${filter.newest} />`)}</tbody>
         </table>
-        <p class="small soft" id="t-n">${rows.length} of ${everyone.length} ${everyone.length === 1 ? "tenant" : "tenants"}. Order holds still while you read${moving ? html`; <button class="as-link" type="button" onClick=${() => { setTaken(taken + 1); setPage(0); }}>${moving} ${moving === 1 ? "row" : "rows"} would move</button>.` : "."} Times in UTC.</p></div>
+        <p class="small soft" id="t-n">${held.length > PAGE ? `${page * PAGE + 1} to ${page * PAGE + rows.length} of ${held.length}` : held.length} ${held.length === 1 ? "tenant" : "tenants"}${held.length < everyone.length ? ` found, ${everyone.length} in all` : ""}. Order holds still while you read${moving ? html`; <button class="as-link" type="button" onClick=${() => { setTaken(taken + 1); setPage(0); }}>${moving} ${moving === 1 ? "row" : "rows"} would move</button>.` : "."} Times in UTC.</p></div>
         ${held.length > PAGE && html`<div class="row"><button class="btn" type="button" disabled=${page === 0} onClick=${() => setPage(page - 1)}>Previous</button><button class="btn" type="button" disabled=${(page + 1) * PAGE >= held.length} onClick=${() => setPage(page + 1)}>Next</button></div>`}`}
       </section>
       <${FleetEvents} />

@@ -6,6 +6,7 @@ import { ClassTag } from "../parts/class.js";
 import { Icon } from "../parts/icon.js";
 import { who } from "../parts/settled.js";
 import { Said } from "../parts/text.js";
+import { Track, decisionStops } from "../parts/track.js";
 import { isStaff, session } from "../session.js";
 import { approvals, loadHistory, me, settled } from "../store.js";
 import { full, when } from "../time.js";
@@ -21,7 +22,9 @@ function Line({ approval }) {
     <p><span class=${`state ${look}`}><${Icon} name=${icon} />${word}</span>${approval.status === "EXPIRED" ? "" : html` by <${Said} text=${who(approval, me()) === "You" ? "you" : who(approval, me())} fold=${60} />`}${approval.outcome ? html`, ${ENDS[approval.outcome] ?? approval.outcome}` : ""}
 ${" "}<span class="muted">· <${Said} text=${agentName(approval)} fold=${60} /> · <time datetime=${approval.settledAt} title=${full(approval.settledAt)}>${when(approval.settledAt)}</time></span></p>
     ${approval.reason && html`<p class="muted">“<${Said} text=${approval.reason} fold=${160} />”</p>`}
-    <${ClassTag} name=${approval.commandClass} /></li>`;
+    <${ClassTag} name=${approval.commandClass} />
+    <details class="more"><summary><${Icon} name="next" />What happened when</summary><${Track} label="What happened when" stops=${[{ word: "Asked", at: approval.requestedAt, look: "done" }, ...decisionStops(approval)]} />
+      ${approval.outcomeDetail && html`<pre class="code" tabindex="0" aria-label="What the server says"><${Said} text=${approval.outcomeDetail} /></pre>`}</details></li>`;
 }
 
 export function History() {

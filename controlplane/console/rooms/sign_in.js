@@ -1,8 +1,9 @@
 // Signing in: customers and staff at one door, each by their own handle.
 import { html } from "../html.js";
 import { Field, Gate } from "../parts/gate.js";
+import { Icon } from "../parts/icon.js";
 import { go, query } from "../router.js";
-import { home, signIn } from "../session.js";
+import { ended, home, signIn } from "../session.js";
 import { useState } from "../vendor/hooks.mjs";
 
 /** Where to go afterwards: only paths of this console. */
@@ -33,10 +34,11 @@ export function SignIn() {
   }
 
   const to = query().get("to");
-  const other = staff ? "/sign-in" : "/sign-in?as=staff";
+  const other = staff ? "/sign-in" : "/sign-in?as=staff"; // the address to come back to belongs to this door
   return html`<${Gate} foot=${html`<a href=${other}>${staff ? "For customers" : "For LetsBe staff"}</a>`}>
     <section class="gate-form" aria-labelledby="si-h">
       <div><h1 id="si-h" tabindex="-1">Sign in</h1><p>${staff ? "For LetsBe staff." : to ? "To see what your agents ask." : "To see your agents and decide what they may do."}</p></div>
+      ${ended.value && html`<div class="banner" role="status"><${Icon} name="info" /><div><strong>Your session has ended</strong><p>You signed out elsewhere, or its time was over. Sign in, and you are back where you were.</p></div></div>`}
       <form onSubmit=${submit} method="post" key=${staff}>
         <${Field} id="email" label="Email" type="email" autocomplete="username" required=${true} autofocus=${true} />
         <${Field} id="password" label="Password" type="password" autocomplete="current-password" required=${true} error=${error} />

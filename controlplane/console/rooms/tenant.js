@@ -1,10 +1,10 @@
 // One tenant, live: what happened, what is under way, how its server is, and what staff may do to it.
-import { all, get } from "../api.js";
 import { html } from "../html.js";
 import { ActorPanel } from "../parts/actor.js";
 import { ConnectionBanner, LiveSign } from "../parts/banner.js";
 import { CommandForm } from "../parts/command_form.js";
-import { ConfigurationPanel, AgentList } from "../parts/tenant_side.js";
+import { AgentList } from "../parts/tenant_agents.js";
+import { ConfigurationPanel } from "../parts/configuration.js";
 import { KeyPanel } from "../parts/key.js";
 import { Presence } from "../parts/presence.js";
 import { Said } from "../parts/text.js";
@@ -12,48 +12,10 @@ import { Timeline } from "../parts/timeline.js";
 import { readings } from "../parts/fleet_row.js";
 import { may } from "../session.js";
 import { connected, link, watch } from "../socket.js";
-import { Collection, approvals, servers } from "../store.js";
+import { servers } from "../store.js";
+import { TenantStore } from "../tenant_store.js";
 import { clock, span, now } from "../time.js";
 import { useEffect, useState } from "../vendor/hooks.mjs";
-import { signal } from "../vendor/signals.mjs";
-
-/** What is known of one tenant besides its server and its approvals. */
-class TenantStore {
-  commands = new Collection();
-  agents = new Collection();
-  /** Other events: `{id, at, kind, data}`. */
-  others = new Collection();
-  order = signal(null);
-  trouble = signal(null);
-
-  constructor(server) { this.server = server; }
-
-  async load() {
-    const { id, orderId } = this.server;
-    const [commands, agents, order, ...settled] = await Promise.all([
-      get(`/api/v1/admin/servers/${id}/commands`, { pageSize: 25 }), all(`/api/v1/admin/orders/${orderId}/agents`), get(`/api/v1/admin/orders/${orderId}`),
-      ...["PENDING", "APPROVED", "DENIED", "EXPIRED"].map((status) => get("/api/v1/admin/approvals", { orderId, status, pageSize: 15 })),
-    ]);
-    commands.data.forEach((one) => this.commands.put(one));
-    const here = new Set(agents.data.map((one) => one.id));
-    this.agents.everything().forEach((one) => { if (!here.has(one.id)) this.agents.drop(one.id); });
-    agents.data.forEach((one) => this.agents.put(one));
-    settled.flatMap((one) => one.data).forEach((one) => approvals.put(one));
-    this.order.value = order.data;
-    this.agents.ready();
-    this.commands.ready();
-  }
-
-  apply(frame) {
-    const { kind, data, revision } = frame;
-    if (kind.startsWith("approval.")) approvals.put(data, revision);
-    else if (kind.startsWith("command.")) this.commands.put(data, revision);
-    else if (kind.startsWith("agent.") && data.isActive) this.agents.put(data, revision);
-    else if (kind.startsWith("agent.")) this.agents.drop(data.id);
-    else if (kind.startsWith("order.")) this.order.value = data;
-    if (!kind.startsWith("approval.") && !kind.startsWith("command.")) this.others.put({ id: frame.cursor, at: frame.at, kind, data });
-  }
-}
 
 function Facts({ server, order }) {
   const [cpu, memory, disk] = readings(server);
@@ -86,7 +48,7 @@ function Inside({ server }) {
       <div class="stack stack-l"><${Timeline} server=${server} store=${store} /><${ActorPanel} server=${server} /></div>
       <div class="stack">
         ${may("servers.command") && html`<${CommandForm} server=${server} store=${store} />`}
-        <${ConfigurationPanel} server=${server} /><${AgentList} store=${store} />
+        <${ConfigurationPanel} server=${server} store=${store} /><${AgentList} server=${server} store=${store} />
         ${(may("keys.revoke") || may("tokens.issue")) && html`<${KeyPanel} server=${server} connected=${connected()} />`}
       </div>
     </div>`;

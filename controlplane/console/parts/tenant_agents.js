@@ -1,0 +1,88 @@
+// A tenant's agents as staff see and shape them: level, gates, exceptions, tools; deploying one, taking one off.
+import { get, patch, post, remove } from "../api.js";
+import { html } from "../html.js";
+import { may } from "../session.js";
+import { connected } from "../socket.js";
+import { initials } from "../tools.js";
+import { useEffect, useState } from "../vendor/hooks.mjs";
+import { Dialog } from "./dialog.js";
+import { Gates } from "./gates.js";
+import { Icon } from "./icon.js";
+import { LEVELS, Level } from "./level.js";
+import { Said } from "./text.js";
+import { toast } from "./toast.js";
+import { Typed } from "./typed.js";
+
+const OVERRIDES = { allow: "runs without asking", ask: "always asks", deny: "never runs" };
+
+function Shape({ agent, server, store }) {
+  const [busy, setBusy] = useState(null); // what is on its way to the Hub
+  const [fault, setFault] = useState(null);
+  const [leaving, setLeaving] = useState(false);
+  const allowed = may("agents.write");
+  const path = `/api/v1/admin/orders/${server.orderId}/agents/${agent.agentId}`;
+  const table = store.configuration.value?.offered?.config.toolTable ?? {};
+  const open = agent.externalCommsUnlocks ?? {};
+  const gates = [...new Set([...agent.toolsAllowed.filter((tool) => table[tool] === "yellow_external"), ...Object.keys(open)])].sort();
+  const overrides = Object.entries(agent.toolOverrides ?? {});
+
+  async function change(what, body, done) {
+    if (busy || !connected()) return;
+    setBusy(what);
+    setFault(null);
+    try {
+      store.agents.put((await patch(path, body)).data);
+      toast(done);
+    } catch (refusal) { setFault(`${refusal.message} Nothing has changed.`); } finally { setBusy(null); }
+  }
+  const told = server.presence === "offline" ? "Its server is told when it is back." : "Its server is told at once.";
+  return html`<div class="shape">
+    <fieldset><legend class="small soft">How far it may go by itself</legend><div class="seg seg-wide">${[1, 2, 3].map((level) => html`<label key=${level} title=${LEVELS[level]}><input type="radio" name=${`level-${agent.id}`} checked=${(busy?.level ?? agent.autonomyLevel) === level} aria-disabled=${allowed && connected() ? null : "true"}
+      onClick=${(event) => { if (!allowed || !connected()) event.preventDefault(); }} onChange=${() => change({ level }, { autonomyLevel: level }, `${agent.name} is on level ${level} now. ${told}`)} />Level ${level}</label>`)}</div><p class="hint">${LEVELS[busy?.level ?? agent.autonomyLevel]}. Red and critical ask.</p></fieldset>
+    <section><h3>Gates to the outside</h3>${gates.length ? html`<${Gates} gates=${gates} open=${open} busy=${busy !== null} onTurn=${allowed && connected() ? (tool, isOpen) => change({ tool }, { externalCommsUnlocks: { ...open, [tool]: isOpen } }, `${tool} of ${agent.name} is ${isOpen ? "open" : "shut"} now. ${told}`) : null} />` : html`<p class="hint">None of its tools writes outside.</p>`}</section>
+    <section><h3>Exceptions</h3>${overrides.length ? html`<dl class="facts">${overrides.map(([tool, rule]) => html`<dt class="mono" key=${tool}>${tool}</dt><dd>${OVERRIDES[rule] ?? rule}</dd>`)}</dl>` : html`<p class="hint">None: every tool goes by its class and the level.</p>`}</section>
+    <details class="more"><summary><${Icon} name="next" />${agent.toolsAllowed.length} tools allowed, ${agent.toolsDenied.length} forbidden, profile ${agent.toolProfile}</summary>
+      <ul class="tags">${agent.toolsAllowed.map((tool) => html`<li class="tag mono" key=${tool}>${tool}</li>`)}</ul>${agent.toolsDenied.length > 0 && html`<p class="small soft">Forbidden</p><ul class="tags">${agent.toolsDenied.map((tool) => html`<li class="tag mono" key=${tool}>${tool}</li>`)}</ul>`}</details>
+    ${fault && html`<p class="error" role="alert"><${Icon} name="class-red" />${fault}</p>`}
+    ${!connected() && html`<p class="hint">You are offline, so nothing can be changed.</p>`}
+    ${allowed ? html`<div><button class="btn btn-s" type="button" aria-disabled=${connected() ? null : "true"} onClick=${() => connected() && setLeaving(true)}>Take off the server…</button></div>` : html`<p class="hint">Your role may look at agents, not change them.</p>`}
+    ${leaving && html`<${Typed} title=${`Take ${agent.name} off ${server.domain}?`} name=${agent.agentId} keep="Keep it" go="Take it off" onClose=${() => setLeaving(false)}
+      act=${async () => { await remove(path); store.agents.drop(agent.id); toast(`${agent.name} is off the server. Its history stays.`); }}>It gets no more work as soon as the server has applied this. What it asked for can still be decided; its history stays.<//>`}
+  </div>`;
+}
+
+function Deploy({ server, store, onClose }) {
+  const [templates, setTemplates] = useState(null);
+  const [role, setRole] = useState(null);
+  const [busy, setBusy] = useState(false);
+  const [fault, setFault] = useState(null);
+  const here = new Set(store.agents.all().map((one) => one.agentId));
+  useEffect(() => { get("/api/v1/admin/agents/templates").then(({ data }) => setTemplates(data), (refusal) => setFault(refusal.message)); }, []);
+  async function deploy(event) {
+    event.preventDefault();
+    if (busy || !role || !connected()) return;
+    setBusy(true);
+    setFault(null);
+    try {
+      const { data } = await post(`/api/v1/admin/orders/${server.orderId}/agents`, { role });
+      store.agents.put(data);
+      toast(`${data.name} is deployed on level ${data.autonomyLevel}.`);
+      onClose();
+    } catch (refusal) { setFault(`${refusal.message} Nothing was deployed.`); setBusy(false); }
+  }
+  return html`<${Dialog} label=${`Deploy an agent on ${server.domain}`} onClose=${onClose}><form onSubmit=${deploy}><h2>Deploy an agent</h2>
+    ${templates ? html`<fieldset class="choices"><legend class="vh">Role</legend>${templates.map((one) => html`<label class="check" key=${one.id}><input type="radio" name="role" checked=${role === one.id} disabled=${here.has(one.id)} onChange=${() => setRole(one.id)} /><span><b>${one.name}</b> <span class="muted small">level ${one.autonomyLevel}</span><br /><span class="soft small">${here.has(one.id) ? "Is there already." : one.description}</span></span></label>`)}</fieldset>` : !fault && html`<span class="bone bone-box" aria-label="Loading"></span>`}
+    ${fault && html`<p class="error" role="alert"><${Icon} name="class-red" />${fault}</p>`}
+    <div class="actions"><button class="btn" type="button" onClick=${onClose}>Cancel</button><button class="btn btn-main" type="submit" aria-busy=${busy} aria-disabled=${role ? null : "true"}>${busy ? "Deploying" : "Deploy"}</button></div></form><//>`;
+}
+
+export function AgentList({ server, store }) {
+  const [deploying, setDeploying] = useState(false);
+  const list = store.agents.all().filter((one) => one.isActive).sort((one, other) => one.name.localeCompare(other.name));
+  return html`<section class="section" aria-labelledby="agl"><header><h2 id="agl">Agents</h2>${may("agents.write") && html`<button class="btn btn-s push" type="button" aria-disabled=${connected() ? null : "true"} onClick=${() => connected() && setDeploying(true)}><${Icon} name="plus" />Deploy…</button>`}</header>
+    ${!store.agents.loaded.value ? html`<div class="pad-t" aria-busy="true" aria-label="Loading the agents"><span class="bone bone-l"></span></div>`
+      : list.length ? html`<ul class="rows">${list.map((agent) => html`<li key=${agent.id}><details class="fold-row"><summary class="item"><span class="agent" aria-hidden="true">${initials(agent.agentId)}</span><div><b><${Said} text=${agent.name} fold=${80} /></b><p class="muted"><span><${Said} text=${agent.role} fold=${60} />, ${agent.toolsAllowed.length} tools</span></p></div><div class="small"><${Level} level=${agent.autonomyLevel} /><${Icon} name="next" cls="turn" /></div></summary>
+        <${Shape} agent=${agent} server=${server} store=${store} /></details></li>`)}</ul>` : html`<p class="hint none">No agent is deployed here. ${may("agents.write") ? "Deploy one, and it is offered to the server at once." : ""}</p>`}
+    <p class="hint">Level 1 asks for everything but green. Level 2 runs yellow. Level 3 may also write to people outside, where unlocked. Red and critical always ask.</p>
+    ${deploying && html`<${Deploy} server=${server} store=${store} onClose=${() => setDeploying(false)} />`}</section>`;
+}
