@@ -1,4 +1,4 @@
-"""`hub demo`: a Hub with ten small companies and their twelve live tenants on this machine, to look at and to play with."""
+"""`hub demo`: a Hub with ten small companies and their twelve live tenants on this machine, to look at and to try."""
 
 from __future__ import annotations
 

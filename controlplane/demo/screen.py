@@ -84,7 +84,7 @@ def ready_screen(ready: Ready) -> str:
             "  1 Sign in as the customer; approve one, deny another with a reason, see what became of them.",
             "  2 Sign in as staff in a private window. Both decide the same one: the second is told by whom.",
             f"  3 Kill the Hub under open pages (kill -9 {_of(ready.hub_pid)}): they say so, and miss nothing.",
-            f"  4 sh {shlex.quote(str(ready.switch))}   switches {absent} on: what it was owed arrives",
+            f"  4 sh {shlex.quote(str(ready.switch))}   brings {absent} back: it gets what waited",
             f"  5 On a phone: HUB_BIND=0.0.0.0:{port} HUB_PUBLIC_URL=http://<this machine>:{port} make demo",
             "",
             *_curl_lines(ready),
