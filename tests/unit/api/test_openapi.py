@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from openapi_spec_validator import validate
 
 from controlplane.api.hub import Hub
 from controlplane.api.mount import HubApp
@@ -75,6 +76,11 @@ def test_the_documents_of_the_hub_itself_are_sound() -> None:
     check(described)
     operations = [operation for item in described["paths"].values() for operation in item.values()]
     assert len(operations) == len([endpoint for endpoint in endpoints if not endpoint.hidden])
+
+
+def test_the_documents_are_valid_openapi(openapi: dict[str, Any]) -> None:
+    validate(msgspec.json.decode(msgspec.json.encode(openapi)))
+    validate(msgspec.json.decode(msgspec.json.encode(document(list(routers()), "1"))))
 
 
 def test_paths_are_absolute_and_names_are_outside_names(openapi: dict[str, Any]) -> None:
