@@ -10,7 +10,6 @@ from actors.runtime.ports import Clock, Ids, Randomness
 from controlplane.services.account_mail import AccountMail, Drafts
 from controlplane.services.accounts import AccountService
 from controlplane.services.credentials import CredentialService
-from controlplane.services.upkeep import Sweep
 from controlplane.services.invitations import InvitationService
 from controlplane.services.passwords import Passwords
 from controlplane.services.photos import PhotoService
@@ -19,6 +18,7 @@ from controlplane.services.sessions import SessionService
 from controlplane.services.staff import StaffService
 from controlplane.services.storage import ObjectStorage
 from controlplane.services.two_factor import TwoFactorService
+from controlplane.services.upkeep import Sweep
 from controlplane.store.credentials import CredentialStore
 from controlplane.store.customers import CustomerStore
 from controlplane.store.database import Database

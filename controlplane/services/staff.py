@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec import UNSET
+
 from actors.people import Author
 from controlplane.services.account_mail import AccountMail
 from controlplane.services.photos import PhotoService
@@ -44,13 +46,13 @@ class StaffService:
             Conflict: the address is another member's, or the profile was changed meanwhile.
         """
         write = self._mail.notice(author, "Your e-mail address was changed.")
-        before, after = await self._roster.change_profile(author, staff_id, change, version=version, write=write)
-        if before.image is not None and before.image != after.image:
-            await self._photos.forget(before.image)
-        return after
+        member, former = await self._roster.change_profile(author, staff_id, change, version=version, write=write)
+        if former is not None and change.photo is not UNSET and change.photo != former:
+            await self._photos.forget(former)
+        return member
 
     async def take_photo(self, author: Author, staff_id: StaffId, upload: bytes) -> StaffMember:
         """Put a photo in place of the former one; raises as `PhotoService.keep`."""
         # Kept before it is named: a name without its photo would show nothing, a photo without a name harms nobody.
         name = await self._photos.keep(upload)
-        return await self.change_profile(author, staff_id, ProfileChange(image=name))
+        return await self.change_profile(author, staff_id, ProfileChange(photo=name))

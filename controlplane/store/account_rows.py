@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, Table, select
@@ -46,6 +46,15 @@ class Account(NamedTuple):
     def owns(self, table: Table) -> ColumnElement[bool]:
         """The condition that a row of this table is theirs."""
         return (table.c.staff_id if self.user_type is UserType.STAFF else table.c.user_id) == self.key
+
+
+#: Where photos are served; a row keeps the name alone.
+PHOTOS: Final = "/api/v1/profile/photos/"
+
+
+def photo_path(name: str | None) -> str | None:
+    """Where a photo is served."""
+    return None if name is None else f"{PHOTOS}{name}"
 
 
 class Holder(NamedTuple):

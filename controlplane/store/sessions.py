@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, bindparam, case, delete, func, insert, o
 from actors.people import Author
 from actors.runtime.ports import Clock, Ids
 from controlplane.store import audit
-from controlplane.store.account_rows import Account, owner_of, tell
+from controlplane.store.account_rows import Account, owner_of, photo_path, tell
 from controlplane.store.database import Database
 from controlplane.store.tables.accounts import sessions, staff, users
 from controlplane.store.transaction import tell_after_commit
@@ -180,7 +180,7 @@ def _session_of(row: Row[*tuple[Any, ...]]) -> Session:
         account_id=StaffId(format_id("stf", account)) if is_staff else CustomerId(format_id("cust", account)),
         email=row.email,
         name=row.name,
-        image=row.image,
+        image=photo_path(row.image),
         role=Role(row.role) if is_staff else None,
         last_seen_at=row.last_seen_at,
         expires_at=row.idle_expires_at,

@@ -31,7 +31,7 @@ class StaffMember(msgspec.Struct, frozen=True, rename="camel"):
     """A member of staff as the API shows one.
 
     Args:
-        image: the name of their photo, as `/api/v1/photos/{name}` serves it.
+        image: where their photo is served.
     """
 
     id: StaffId

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from actors.people import Author
 from actors.runtime.ports import Clock
 from controlplane.store import audit, events, mail
-from controlplane.store.account_rows import Account, holder
+from controlplane.store.account_rows import Account, holder, photo_path
 from controlplane.store.credentials import Write, forget_proofs
 from controlplane.store.database import Database
 from controlplane.store.invitations import revoke_all_of
@@ -40,11 +40,15 @@ class StaffChange(msgspec.Struct, frozen=True):
 
 
 class ProfileChange(msgspec.Struct, frozen=True):
-    """What a member changes of themselves; what is UNSET stays."""
+    """What a member changes of themselves; what is UNSET stays.
+
+    Args:
+        photo: the name it is kept by.
+    """
 
     name: str | UnsetType = UNSET
     email: str | UnsetType = UNSET
-    image: str | UnsetType | None = UNSET
+    photo: str | UnsetType | None = UNSET
 
 
 class StaffRoster:
@@ -84,8 +88,8 @@ class StaffRoster:
 
     async def change_profile(
         self, author: Author, staff_id: StaffId, change: ProfileChange, *, version: str | None, write: Write
-    ) -> tuple[StaffMember, StaffMember]:
-        """What a member changes of themselves; returns them before and after.
+    ) -> tuple[StaffMember, str | None]:
+        """What a member changes of themselves; returns them afterwards, and the name of the photo they had.
 
         Args:
             write: the mail to the former address, when the address changes.
@@ -114,7 +118,7 @@ def _member_of(row: RowMapping) -> StaffMember:
         role=Role(row["role"]),
         status=AccountStatus(row["status"]),
         created_at=row["created_at"],
-        image=row["image"],
+        image=photo_path(row["image"]),
         two_factor_enabled=row["two_factor_enabled"],
     )
 
@@ -130,11 +134,15 @@ def _list(
     return [_member_of(row) for row in rows.mappings()], total
 
 
-def _get(connection: Connection, key: UUID) -> StaffMember:
+def _row(connection: Connection, key: UUID) -> RowMapping:
     row = connection.execute(_members().where(staff.c.id == key)).mappings().one_or_none()
     if row is None:
         raise missing("stf", format_id("stf", key))
-    return _member_of(row)
+    return row
+
+
+def _get(connection: Connection, key: UUID) -> StaffMember:
+    return _member_of(_row(connection, key))
 
 
 def _change(
@@ -191,16 +199,18 @@ def _change_profile(
     version: str | None,
     write: Write,
     now: datetime,
-) -> tuple[StaffMember, StaffMember]:
+) -> tuple[StaffMember, str | None]:
     account = Account(UserType.STAFF, key_of("stf", staff_id))
     owner = holder(connection, account, lock=True)
     if owner is None:
         raise missing("stf", staff_id)
-    before = _get(connection, account.key)
+    row = _row(connection, account.key)
+    before = _member_of(row)
     demand_version(before, version, "your profile")
-    values = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not UNSET}
-    if all(getattr(before, name) == value for name, value in values.items()):
-        return before, before
+    wanted = {"name": change.name, "email": change.email, "image": change.photo}
+    values = {name: value for name, value in wanted.items() if value is not UNSET}
+    if all(row[name] == value for name, value in values.items()):
+        return before, row["image"]
     connection.execute(update(staff).where(staff.c.id == account.key).values(**values, updated_at=now))
     after = _get(connection, account.key)
     if before.email != after.email:
@@ -211,4 +221,4 @@ def _change_profile(
     tell_after_commit(connection, SESSIONS)
     audit.record(connection, author, "profile.changed", staff_id, at=now, before=old, after=new)
     events.emit(connection, "staff.changed", at=now, data=after)
-    return before, after
+    return after, row["image"]

@@ -69,7 +69,7 @@ async def take_photo(call: Call[StaffCaller], raw: bytes) -> StaffMember:
 @routes.delete("/photo")
 async def remove_photo(call: Call[StaffCaller]) -> StaffMember:
     """Have no photo."""
-    change = ProfileChange(image=None)
+    change = ProfileChange(photo=None)
     return show_version(call, await call.hub.staff.change_profile(call.author, call.caller.staff_id, change))
 
 
