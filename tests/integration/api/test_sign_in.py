@@ -13,6 +13,7 @@ from controlplane.secret import hash_of
 from controlplane.store import sessions as session_rows
 from controlplane.store.customers import CustomerChange
 from controlplane.store.tables.accounts import sessions, staff
+from controlplane.store.transaction import tell_after_commit
 from protocol.words import AccountStatus
 from tests.people import EVERYTHING, PASSWORD, PUBLIC_URL, TESTER, People
 
@@ -269,8 +270,12 @@ async def test_a_changed_role_counts_on_the_next_call_and_a_suspended_account_is
     owner = await people.owner()
     body = {"email": "new@acme.com", "name": "New"}
 
+    def change(connection, values):
+        connection.execute(update(staff).values(**values))
+        tell_after_commit(connection, session_rows.NEWS)
+
     async def set_staff(**values):
-        await people.database.write(lambda connection: connection.execute(update(staff).values(**values)))
+        await people.database.write(change, values)
 
     await set_staff(role="SUPPORT")
     assert (await owner.get("/api/v1/admin/customers")).status_code == 200
