@@ -19,9 +19,9 @@ from wrapper.daemon import Wrapper
 from wrapper.gate import Pass, ToolCall
 from wrapper.journal.approvals import ApprovalRow, ApprovalState
 from wrapper.journal.commands import INTERRUPTED
-from wrapper.ports import Clock, Randomness, SystemRandomness
+from wrapper.ports import Clock, Randomness, SystemClock, SystemRandomness
 from wrapper.script import DEFAULT, Scenario, Wish, scenario
-from wrapper.scripted_reports import Reports
+from wrapper.scripted_reports import ScriptedReports
 
 log = structlog.get_logger()
 
@@ -148,7 +148,8 @@ class _Crew:
         self._tally = tally
         self._opens = opens
         self._waiting = 0
-        self._reports = Reports(wrapper)
+        past = not isinstance(effects, NoEffects)
+        self._reports = ScriptedReports(wrapper, randomness, SystemClock(), past=past)
 
     async def run(self) -> None:
         unfinished = await self._wrapper.approvals.unfinished(OWNER)

@@ -61,6 +61,8 @@ class Fleet:
         self._measure_resources = measure_resources
         self._version = importlib.metadata.version("letsbe-hub")
         self._running: dict[str, Wrapper] = {}
+        self._until_stopped: set[trio.CancelScope] = set()
+        self._stopped = False
         self.tally = Tally()
 
     @property
@@ -88,12 +90,14 @@ class Fleet:
         return found
 
     async def run(self, member: Member, on_open: Callable[[Wrapper], None] | None = None) -> None:
-        """Run one member until this is cancelled; one that leaves ends by itself, and stays away afterwards.
+        """Run one member until the fleet is stopped; one that leaves ends by itself, and stays away afterwards.
 
         Raises:
             sqlite3.Error: its journal cannot be used.
         """
         structlog.contextvars.bind_contextvars(tenant=member.name)
+        if self._stopped:
+            return
         leaves = member.habit is Habit.LEAVES
         left = member.folder / _LEFT if member.folder is not None else None
         if leaves and left is not None and await trio.Path(left).exists():
@@ -110,20 +114,35 @@ class Fleet:
                     if on_open is not None:
                         on_open(wrapper)
                     with trio.move_on_after(STAY_SECONDS if leaves else float("inf")):
-                        await run_scripted_agents(
-                            wrapper,
-                            effects,
-                            pace_seconds=member.pace_seconds,
-                            randomness=member.dice,
-                            script=member.script,
-                            tally=self.tally,
-                            opens=member.opens,
-                        )
+                        await self._play(member, wrapper, effects)
+                    if leaves and left is not None and not self._stopped:
+                        await trio.Path(left).touch()
                 finally:
                     del self._running[member.name]
-            if leaves and left is not None:
-                await trio.Path(left).touch()
             nursery.cancel_scope.cancel()
+
+    def stop(self) -> None:
+        """Let all members say goodbye and end, each in its own time."""
+        self._stopped = True
+        for scope in self._until_stopped:
+            scope.cancel()
+
+    async def _play(self, member: Member, wrapper: Wrapper, effects: Written) -> None:
+        with trio.CancelScope() as until_stopped:
+            self._until_stopped.add(until_stopped)
+            try:
+                if not self._stopped:
+                    await run_scripted_agents(
+                        wrapper,
+                        effects,
+                        pace_seconds=member.pace_seconds,
+                        randomness=member.dice,
+                        script=member.script,
+                        tally=self.tally,
+                        opens=member.opens,
+                    )
+            finally:
+                self._until_stopped.discard(until_stopped)
 
     def _fittings(self, member: Member, effects: Written, nursery: trio.Nursery) -> Fittings:
         executors = scripted_executors(effects, randomness=member.dice, tally=self.tally)

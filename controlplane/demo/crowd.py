@@ -29,6 +29,7 @@ from wrapper.state_folder import StateFolder, StateFolderBusy, StateFolderUnusab
 log = structlog.get_logger()
 
 _LOOK_SECONDS: Final = 0.1
+_GOODBYE_SECONDS: Final = 2.0
 
 
 class Place(msgspec.Struct):
@@ -68,27 +69,33 @@ def _sentence(error: BaseException) -> str:
 
 
 async def _run(address: HubAddress, roster: Path) -> None:
+    fleet = Fleet(address)
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_follow, address, roster, nursery)
+            until_told = await nursery.start(_follow, address, roster, fleet)
             async for number in signals:
                 log.info("crowd.stopping", signal=signal.Signals(number).name)
-                nursery.cancel_scope.cancel()
-                return
+                fleet.stop()
+                until_told.cancel()
+                # Those that still register, or find nobody to say goodbye to.
+                nursery.cancel_scope.deadline = trio.current_time() + _GOODBYE_SECONDS
+                break
 
 
-async def _follow(address: HubAddress, roster: Path, nursery: trio.Nursery) -> None:
-    """Start the wrapper of each line of the roster as it is written; the line `null` is the last."""
-    fleet, started = Fleet(address), 0
-    while True:
-        *lines, _ = (await trio.Path(roster).read_bytes()).split(b"\n")
-        for line in lines[started:]:
-            place = msgspec.json.decode(line, type=Place | None)
-            if place is None:
-                return
-            nursery.start_soon(_live, address, place, fleet)
-        started = len(lines)
-        await trio.sleep(_LOOK_SECONDS)
+async def _follow(
+    address: HubAddress, roster: Path, fleet: Fleet, *, task_status: trio.TaskStatus[trio.CancelScope]
+) -> None:
+    """Start the wrapper of each line of the roster as it is written, until the scope it starts with is cancelled."""
+    started = 0
+    async with trio.open_nursery() as nursery:
+        with trio.CancelScope() as until_told:
+            task_status.started(until_told)
+            while True:
+                *lines, _ = (await trio.Path(roster).read_bytes()).split(b"\n")
+                for line in lines[started:]:
+                    nursery.start_soon(_live, address, msgspec.json.decode(line, type=Place), fleet)
+                started = len(lines)
+                await trio.sleep(_LOOK_SECONDS)
 
 
 async def _live(address: HubAddress, place: Place, fleet: Fleet) -> None:

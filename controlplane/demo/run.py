@@ -109,7 +109,6 @@ class _Demo:
             self._wrappers.start_crowd()
             staff = await patiently(lambda: self._seed(api))
             hub.settled = True
-            self._wrappers.all_arrived()
             await self._until_online(staff)
             await patiently(lambda: self._sign_in_staff(api))
             customer = await patiently(lambda: self._sign_in_customer(api))

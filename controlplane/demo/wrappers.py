@@ -75,15 +75,8 @@ class Wrappers:
                 habit=tenant.part.habit,
                 pace_seconds=CROWD_PACE_SECONDS,
             )
-            self._write(place)
-
-    def all_arrived(self) -> None:
-        """No further tenant will come."""
-        self._write(None)
-
-    def _write(self, line: Place | None) -> None:
-        with self._roster.open("ab") as roster:
-            roster.write(msgspec.json.encode(line) + b"\n")
+            with self._roster.open("ab") as roster:
+                roster.write(msgspec.json.encode(place) + b"\n")
 
     def came_online(self, order_id: str) -> None:
         """A tenant is online: its process has done what it was started for."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,6 @@ from controlplane.store.agent_templates import TEMPLATES
 from controlplane.store.agent_templates.tools import TOOL_TABLE
 from protocol.words import CommandClass
 from wrapper.script import DEFAULT, BadScenario, Wish, names, scenario
-from wrapper.scripted_reports import PAST_HOURS, usage
 
 RISKY = (CommandClass.RED, CommandClass.CRITICAL_RED)
 
@@ -73,17 +71,3 @@ def test_an_unknown_scenario_is_told_with_those_there_are() -> None:
         scenario("bank")
     with pytest.raises(BadScenario, match="No such file"):
         scenario("bank.json")
-
-
-def test_invented_usage_is_the_same_again_or_has_grown() -> None:
-    agents = ["it-admin", "marketing"]
-    early = usage("seed", agents, datetime(2026, 3, 16, 14, 10, tzinfo=UTC), PAST_HOURS)
-    late = usage("seed", agents, datetime(2026, 3, 16, 14, 50, tzinfo=UTC), PAST_HOURS)
-    assert len(early) == len(agents) * (PAST_HOURS + 1)
-    assert early[: -len(agents)] == late[: -len(agents)]
-    for before, after in zip(early[-len(agents) :], late[-len(agents) :], strict=True):
-        assert (before.agent_id, before.bucket_hour) == (after.agent_id, after.bucket_hour)
-        assert before.revision < after.revision
-        assert before.tokens_input <= after.tokens_input
-    assert sum(bucket.cost_cents for bucket in late) > 0
-    assert usage("other", agents, datetime(2026, 3, 16, 14, 10, tzinfo=UTC), PAST_HOURS) != early
