@@ -34,7 +34,6 @@ _ROOMS: Final[Mapping[str, Permission]] = {
     "activity": _P.AGENTS_READ,
     "image": _P.SERVERS_READ,
     "staff": _P.STAFF_READ,
-    "account": _P.CUSTOMERS_READ,
     PRESENCE: _P.SERVERS_READ,
 }
 

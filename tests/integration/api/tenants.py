@@ -25,6 +25,7 @@ from controlplane.store.events import EventStore
 from controlplane.store.order_book import PostgresOrderBook
 from controlplane.store.orders import NewOrder
 from controlplane.store.polling import PollingStore
+from controlplane.store.preferences import PreferenceStore
 from controlplane.store.servers import ServerStore, prefix_of
 from controlplane.store.tenant_book import PostgresTenantBook
 from protocol.faults import Fault
@@ -185,6 +186,6 @@ async def open_town(people: People) -> AsyncIterator[Town]:
         hub.questions = LiveQueries(hub.tenant, hub.ids)
         hub.servers = ServerStore(database, ids=hub.ids, randomness=hub.randomness, heartbeat_seconds=30)
         hub.polling = PollingStore(database, heartbeat_seconds=30)
-        hub.sealer = people.sealer
+        hub.preferences = PreferenceStore(database, clock=hub.clock)
         people.app = build_app(routers(), hub)
         yield Town(people, await people.owner(), people.browser())
