@@ -34,6 +34,7 @@ _FOR_EVER: Final = "public, max-age=31536000, immutable"
 _ROOMS: Final = (
     "/sign-in",
     "/setup",
+    *("/forgot-password", "/reset-password", "/set-password", "/accept-invite"),
     *("/customer", "/customer/{room}", "/customer/{room}/{thing}"),
     *("/admin", "/admin/{room}", "/admin/{room}/{thing}"),
 )

@@ -13,6 +13,8 @@ import { Agents } from "./rooms/agents.js";
 import { Approvals } from "./rooms/approvals.js";
 import { Fleet } from "./rooms/fleet.js";
 import { History } from "./rooms/history.js";
+import { Settings } from "./rooms/settings.js";
+import { LINKS, Link } from "./rooms/link.js";
 import { Setup } from "./rooms/setup.js";
 import { SignIn, after } from "./rooms/sign_in.js";
 import { Tenant } from "./rooms/tenant.js";
@@ -27,11 +29,11 @@ import { computed, effect } from "./vendor/signals.mjs";
 
 const ROOMS = {
   admin: { fleet: Fleet, approvals: ({ thing }) => html`<${Approvals} wanted=${thing} />`, history: History, tenants: ({ thing }) => html`<${Tenant} id=${thing} key=${thing} />` },
-  customer: { approvals: ({ thing }) => html`<${Approvals} wanted=${thing} />`, history: History, agents: ({ thing }) => (thing ? html`<${Agent} id=${thing} key=${thing} />` : html`<${Agents} />`) },
+  customer: { approvals: ({ thing }) => html`<${Approvals} wanted=${thing} />`, history: History, settings: Settings, agents: ({ thing }) => (thing ? html`<${Agent} id=${thing} key=${thing} />` : html`<${Agents} />`) },
 };
 /** What J and K walk over. */
 const ROWS = "main .approval, main .fleet .name, main .walk, main .fold-row > summary";
-const TITLES = { fleet: "Fleet", approvals: "Approvals", history: "History", tenants: "Tenant", agents: "Agents" };
+const TITLES = { fleet: "Fleet", approvals: "Approvals", history: "History", tenants: "Tenant", agents: "Agents", settings: "Settings" };
 const Lost = () => html`<section class="empty"><h1 tabindex="-1">There is no such page</h1><p>The address may be old.</p><a class="btn" href=${home()}>Go to the start</a></section>`;
 
 function Inside() {
@@ -53,7 +55,7 @@ function Inside() {
 function elsewhere() {
   const [side, room] = parts();
   const user = session.value?.user;
-  if (side === "setup") return null;
+  if (side === "setup" || LINKS.includes(side)) return null;
   if (!user) return side === "sign-in" ? null : `/sign-in?to=${encodeURIComponent(path.value)}${side === "admin" ? "&as=staff" : ""}`;
   const own = user.type === "staff" ? "admin" : "customer";
   if (side === "sign-in") return after(own);
@@ -69,7 +71,7 @@ function App() {
   useEffect(() => { if (target) go(target, { replace: true }); }, [target]);
   if (target) return null;
   const side = parts()[0];
-  return html`${side === "setup" ? html`<${Setup} />` : side === "sign-in" ? html`<${SignIn} />` : html`<${Inside} />`}
+  return html`${side === "setup" ? html`<${Setup} />` : LINKS.includes(side) ? html`<${Link} />` : side === "sign-in" ? html`<${SignIn} />` : html`<${Inside} />`}
     <${Toasts} /><p class="vh" aria-live="polite">${spoken.value}</p>`;
 }
 
@@ -91,7 +93,7 @@ onSignedOut(() => { if (session.peek()?.user) loadSession().catch(() => {}); });
 effect(() => {
   const [side, room] = parts();
   const waiting = session.value?.user && approvals.loaded.value ? pending.value.length : 0;
-  const name = side === "sign-in" ? "Sign in" : side === "setup" ? "First setup" : TITLES[room] ?? "Console";
+  const name = side === "sign-in" ? "Sign in" : side === "setup" ? "First setup" : LINKS.includes(side) ? "Your password" : TITLES[room] ?? "Console";
   document.title = `${waiting ? `(${waiting}) ` : ""}${name} · LetsBe Hub`;
   document.body.className = side === "admin" ? "" : "roomy";
 });

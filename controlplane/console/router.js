@@ -15,7 +15,7 @@ export function go(target, { replace = false } = {}) {
 export const parts = () => path.value.split("?")[0].split("/").filter(Boolean).map(decodeURIComponent);
 export const query = () => new URLSearchParams(path.value.split("?")[1] ?? "");
 
-const OURS = /^\/(admin|customer|sign-in|setup)(\/|$)/;
+const OURS = /^\/(admin|customer|sign-in|setup|forgot-password)(\/|$)/;
 
 addEventListener("popstate", () => { path.value = current(); });
 document.addEventListener("click", (event) => {

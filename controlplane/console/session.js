@@ -1,5 +1,5 @@
 // Who is signed in here, and what their role may do.
-import { Fault, plain } from "./api.js";
+import { Fault, plain, post } from "./api.js";
 import { signal } from "./vendor/signals.mjs";
 
 /** null: not asked yet; {}: nobody; otherwise `{user, expires}`. */
@@ -32,13 +32,28 @@ export async function loadSession() {
   return session.value;
 }
 
-/** Sign in; answers null, or the words of what went wrong. */
+async function signedIn() {
+  await loadSession();
+  return session.value?.user ? {} : { wrong: "You are signed in, but this browser keeps no cookies for this page." };
+}
+
+/** Sign in; answers `{}` when done, `{pending}` where a code is asked for as well, or `{wrong}`: the words of what went wrong. */
 export async function signIn(provider, email, password) {
-  const { status, retryAfterSeconds } = await plain("POST", `/api/auth/callback/${provider}`, { email, password });
-  if (status === 200) {
-    await loadSession();
-    return session.value?.user ? null : "You are signed in, but this browser keeps no cookies for this page.";
-  }
+  const { status, answer, retryAfterSeconds } = await plain("POST", `/api/auth/callback/${provider}`, { email, password });
+  if (status === 200 && answer?.requires2FA) return { pending: answer.pendingToken };
+  if (status === 200) return signedIn();
+  return { wrong: refusal(status, retryAfterSeconds) };
+}
+
+/** The second step of a sign-in: the code of an authenticator, or a backup code. Answers as `signIn`. */
+export async function signInWithCode(token, code) {
+  try {
+    await post("/api/v1/auth/2fa/verify", { token, code });
+  } catch (fault) { return { wrong: fault.message, over: /is over/.test(fault.message) }; }
+  return signedIn();
+}
+
+function refusal(status, retryAfterSeconds) {
   if (status === 401) return "Email and password do not match.";
   if (status === 429) return `Too many tries. Wait ${Math.ceil((retryAfterSeconds ?? 60) / 60)} min, then try again.`;
   return `The Hub could not sign you in (${status}). Nothing has changed.`;

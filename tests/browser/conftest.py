@@ -10,10 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.browser.hub import CUSTOMER, OWNER, HubProcess, Staff, Wrapper
 from tests.postgres import roomy_memory
+
+#: How long a page may take for anything, and an assertion that waits for it.
+PATIENCE_MS = 30_000
+expect.set_options(timeout=PATIENCE_MS)
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = (
@@ -50,17 +54,21 @@ class World:
     browser: Browser
     #: What pages complained of; a test that expects nothing finds it empty.
     complaints: list[str] = field(default_factory=list)
+    #: Who is signed in already, by address: the cookies of a browser.
+    cookies: dict[str, list[Any]] = field(default_factory=dict)
 
-    def page(self, path: str = "/", *, width: int = 1280, height: int = 900, scheme: Any = "light") -> Page:
+    def page(
+        self, path: str = "/", *, width: int = 1280, height: int = 900, scheme: Any = "light", **options: Any
+    ) -> Page:
         """A fresh browser's page, nobody signed in."""
         context = self.browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme=scheme, timezone_id="Europe/Berlin"
+            viewport={"width": width, "height": height}, color_scheme=scheme, timezone_id="Europe/Berlin", **options
         )
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(PATIENCE_MS)
         page = context.new_page()
         page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
         page.on("console", lambda told: self._console(told.type, told.text))
-        page.goto(self.hub.url + path)
+        page.goto(path if path == "about:blank" else self.hub.url + path)
         return page
 
     def _console(self, kind: str, text: str) -> None:
@@ -77,13 +85,26 @@ class World:
         """The owner's page, signed in by the form."""
         return self._signed_in("/sign-in?as=staff", OWNER, path, **options)
 
-    def _signed_in(self, door: str, who: tuple[str, str], path: str, **options: Any) -> Page:
-        page = self.page(door, **options)
+    def sign_in(self, page: Page, who: tuple[str, str]) -> None:
+        """Fill in the form that is open and send it."""
         page.get_by_label("Email").fill(who[0])
         page.get_by_label("Password").fill(who[1])
         page.get_by_role("button", name="Sign in").click()
         page.wait_for_url(lambda url: "/sign-in" not in url)
-        page.goto(self.hub.url + path)
+
+    def _signed_in(self, door: str, who: tuple[str, str], path: str, *, fresh: bool = False, **options: Any) -> Page:
+        # By the form once, then with its cookies: hashing passwords takes its time. `fresh`: a session of its own.
+        page = self.page("about:blank", **options)
+        if not fresh and who[0] in self.cookies:
+            page.context.add_cookies(self.cookies[who[0]])
+            page.goto(self.hub.url + path)
+            page.wait_for_selector(".live, .gate", state="attached")
+        if page.url == "about:blank" or "/sign-in" in page.url:
+            page.goto(self.hub.url + door)
+            self.sign_in(page, who)
+            if not fresh:
+                self.cookies[who[0]] = list(page.context.cookies())
+            page.goto(self.hub.url + path)
         page.wait_for_selector(".live", state="attached")  # the socket stands and the snapshots are in
         return page
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import email
+import email.policy
 import json
 import os
 import signal
@@ -43,10 +45,33 @@ class HubProcess:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[str] | None = None
+        #: The folder that mail goes to.
+        self.mail = state.parent / "mail"
+        self.mail.mkdir(exist_ok=True)
+
+    def letter(self, to: str, holding: str) -> str:
+        """The text of a letter to somebody that holds these words, waited for if need be."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            for path in sorted(self.mail.rglob("*.eml")):
+                message = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
+                body = message.get_body(("plain",))
+                words = "" if body is None else str(body.get_content())
+                if to in str(message["to"]) and holding in words:
+                    return words
+            time.sleep(0.1)
+        raise TimeoutError(f"no letter to {to} holds {holding!r}; there are {len(list(self.mail.rglob('*')))} files")
 
     def start(self) -> None:
         """Start it and wait until it takes requests."""
-        environment = {**os.environ, "HUB_STATE_DIR": str(self.state), "HUB_RATE_LIMIT_PER_MINUTE": "6000"}
+        environment = {
+            **os.environ,
+            "HUB_STATE_DIR": str(self.state),
+            "HUB_RATE_LIMIT_PER_MINUTE": "6000",
+            "HUB_PUBLIC_URL": self.url,
+            "HUB_SMTP_URL": self.mail.as_uri(),
+            "HUB_MAIL_GRACE_SECONDS": "1",
+        }
         with (self.state.parent / "hub.log").open("a") as log:
             self.process = subprocess.Popen(
                 [str(Path(sys.executable).parent / "hub"), "serve", "--bind", f"127.0.0.1:{self.port}"],

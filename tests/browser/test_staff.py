@@ -137,7 +137,7 @@ def test_a_key_is_revoked_by_its_name_and_comes_back_by_a_token(world: World) ->
 
 
 def test_signing_out_ends_in_every_window(world: World) -> None:
-    page = world.customer()
+    page = world.customer(fresh=True)
     other = page.context.new_page()
     other.goto(world.hub.url + "/customer/agents")
     other.wait_for_selector(".live", state="attached")

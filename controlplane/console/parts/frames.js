@@ -31,6 +31,7 @@ export function CustomerFrame({ children }) {
       <button class="btn btn-bare btn-icon" type="button" popovertarget="account"><span class="agent person" aria-hidden="true">${letters(name)}</span><span class="vh">Account of ${name}</span></button>
       <div id="account" class="menu" popover>
         <p><b><bdi>${name}</bdi></b><br /><span class="muted"><bdi>${email}</bdi></span></p>
+        <a class="menu-link" href="/customer/settings" onClick=${() => document.getElementById("account").hidePopover()}><${Icon} name="mail" />Settings</a>
         <div class="row between"><span>Theme</span><${ThemeButton} /></div>
         <button class="btn" type="button" onClick=${leave}><${Icon} name="logout" />Sign out</button>
       </div>

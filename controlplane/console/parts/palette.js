@@ -28,7 +28,7 @@ function Found({ text, words }) {
 function groups(words) {
   const rooms = isStaff()
     ? [["server", "Fleet", "/admin/fleet"], ["shield", "Approvals", "/admin/approvals"], ["history", "History", "/admin/history"]]
-    : [["shield", "Approvals", "/customer/approvals"], ["history", "History", "/customer/history"], ["agents", "Agents", "/customer/agents"]];
+    : [["shield", "Approvals", "/customer/approvals"], ["history", "History", "/customer/history"], ["agents", "Agents", "/customer/agents"], ["mail", "Settings", "/customer/settings"]];
   const commands = [
     ...rooms.map(([icon, title, to]) => ({ icon, title: `Go to ${title.toLowerCase()}`, to })),
     { icon: "theme", title: "Change the theme", act: nextTheme },

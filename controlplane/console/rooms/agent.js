@@ -39,19 +39,19 @@ function Autonomy({ agent }) {
 
 /** Only gates its role knows: a gate once named can be opened and shut. */
 function OutsideGates({ agent }) {
-  const [busy, setBusy] = useState(false);
+  const [busy, setBusy] = useState(null); // the gate on its way to the Hub
   const [trouble, setTrouble] = useState(null);
-  const open = agent.externalCommsUnlocks ?? {};
+  const open = { ...agent.externalCommsUnlocks, ...busy };
   async function turn(tool, isOpen) {
-    setBusy(true);
+    setBusy({ [tool]: isOpen });
     setTrouble(null);
     try {
       agents.put((await patch(`/api/v1/customer/agents/${agent.id}/external-comms`, { unlocks: { [tool]: isOpen } })).data);
       toast(isOpen ? `${agent.name} may use ${tool} without asking on level 3.` : `${agent.name} asks before it uses ${tool}.`);
-    } catch (fault) { setTrouble(`${fault.message} Nothing has changed.`); } finally { setBusy(false); }
+    } catch (fault) { setTrouble(`${fault.message} Nothing has changed.`); } finally { setBusy(null); }
   }
   return html`<section class="section"><header><h2>Gates to the outside</h2></header>
-    ${Object.keys(open).length ? html`<${Gates} gates=${Object.keys(open).sort()} open=${open} busy=${busy} onTurn=${connected() ? turn : null} />` : html`<p class="hint none">All shut: whatever leaves your server asks first.</p>`}
+    ${Object.keys(open).length ? html`<${Gates} gates=${Object.keys(open).sort()} open=${open} busy=${busy !== null} onTurn=${connected() ? turn : null} />` : html`<p class="hint none">All shut: whatever leaves your server asks first.</p>`}
     ${trouble && html`<p class="error" role="alert"><${Icon} name="class-red" />${trouble}</p>`}</section>`;
 }
 

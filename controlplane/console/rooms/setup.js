@@ -3,12 +3,10 @@ import { post } from "../api.js";
 import { html } from "../html.js";
 import { Field, Gate } from "../parts/gate.js";
 import { Icon } from "../parts/icon.js";
+import { PasswordRules } from "../parts/password.js";
 import { go } from "../router.js";
 import { signIn } from "../session.js";
 import { useState } from "../vendor/hooks.mjs";
-
-const SHORTEST = 10;
-const Rule = ({ kept, children }) => html`<li class=${kept ? "ok" : ""}><${Icon} name=${kept ? "check" : "ring"} />${children}<span class="vh">${kept ? ", done" : ", not yet"}</span></li>`;
 
 export function Setup() {
   const [first, setFirst] = useState("");
@@ -28,7 +26,7 @@ export function Setup() {
       const body = { name: name.value.trim(), email: email.value.trim(), password: first };
       if (token.value.trim()) body.setupToken = token.value.trim();
       await post("/api/v1/setup", body);
-      const wrong = await signIn("credentials", body.email, first);
+      const { wrong } = await signIn("credentials", body.email, first);
       go(wrong ? "/sign-in?as=staff" : "/admin", { replace: true });
     } catch (refusal) {
       setFault(refusal);
@@ -48,7 +46,7 @@ export function Setup() {
         <${Field} id="email" label="Email" type="email" autocomplete="email" required=${true} error=${wrong("email")} />
         <${Field} id="password" label="Password" type="password" autocomplete="new-password" required=${true} error=${wrong("password")} value=${first} onInput=${(event) => setFirst(event.currentTarget.value)} />
         <${Field} id="again" label="Password again" type="password" autocomplete="new-password" required=${true} error=${wrong("again")} value=${second} onInput=${(event) => setSecond(event.currentTarget.value)} />
-        <ul class="rules" aria-label="What the password needs"><${Rule} kept=${first.length >= SHORTEST}>${SHORTEST} characters or more<//><${Rule} kept=${same}>Same in both fields<//></ul>
+        <${PasswordRules} first=${first} second=${second} />
         <${Field} id="token" label="Setup token" autocomplete="off" spellcheck=${false} error=${wrong("setupToken")} hint="The Hub printed it when it started. Not needed on the Hub's own machine." />
         <button class="btn btn-l btn-main" type="submit" aria-busy=${busy}>${busy ? "Creating" : "Create owner account"}</button>
       </form>

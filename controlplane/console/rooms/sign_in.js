@@ -3,8 +3,8 @@ import { html } from "../html.js";
 import { Field, Gate } from "../parts/gate.js";
 import { Icon } from "../parts/icon.js";
 import { go, query } from "../router.js";
-import { ended, home, signIn } from "../session.js";
-import { useState } from "../vendor/hooks.mjs";
+import { ended, home, signIn, signInWithCode } from "../session.js";
+import { useEffect, useState } from "../vendor/hooks.mjs";
 
 /** Where to go afterwards: only paths of this console. */
 export function after(side) {
@@ -16,6 +16,9 @@ export function SignIn() {
   const staff = query().get("as") === "staff" || (query().get("to") ?? "").startsWith("/admin");
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState(null);
+  const [pending, setPending] = useState(null); // the password was right, a code is asked for
+
+  useEffect(() => { if (pending) document.getElementById("code")?.focus(); }, [pending]);
 
   async function submit(event) {
     event.preventDefault();
@@ -24,8 +27,10 @@ export function SignIn() {
     setBusy(true);
     setError(null);
     try {
-      const wrong = await signIn(staff ? "credentials" : "customer", form.elements.email.value.trim(), form.elements.password.value);
-      if (wrong) { setError(wrong); form.elements.password.focus(); form.elements.password.select(); } else go(after(staff ? "admin" : "customer"), { replace: true });
+      const field = pending ? form.elements.code : form.elements.password;
+      const { wrong, over, pending: token } = pending ? await signInWithCode(pending, field.value.trim()) : await signIn(staff ? "credentials" : "customer", form.elements.email.value.trim(), field.value);
+      if (over) setPending(null);
+      if (wrong) { setError(wrong); field.focus(); field.select(); } else if (token) setPending(token); else go(after(staff ? "admin" : "customer"), { replace: true });
     } catch (fault) {
       setError(`${fault.message} Nothing was sent twice; try again.`);
     } finally {
@@ -39,11 +44,16 @@ export function SignIn() {
     <section class="gate-form" aria-labelledby="si-h">
       <div><h1 id="si-h" tabindex="-1">Sign in</h1><p>${staff ? "For LetsBe staff." : to ? "To see what your agents ask." : "To see your agents and decide what they may do."}</p></div>
       ${ended.value && html`<div class="banner" role="status"><${Icon} name="info" /><div><strong>Your session has ended</strong><p>You signed out elsewhere, or its time was over. Sign in, and you are back where you were.</p></div></div>`}
-      <form onSubmit=${submit} method="post" key=${staff}>
+      ${pending ? html`<form onSubmit=${submit} method="post" key="code">
+        <${Field} id="code" label="Code" autocomplete="one-time-code" autocapitalize="none" spellcheck=${false} required=${true} autofocus=${true} error=${error} hint="Of your authenticator app, or one of your backup codes." />
+        <button class="btn btn-l btn-main" type="submit" aria-busy=${busy}>${busy ? "Checking" : "Sign in"}</button>
+        <button class="as-link" type="button" onClick=${() => { setPending(null); setError(null); }}>Another account</button>
+      </form>` : html`<form onSubmit=${submit} method="post" key=${staff}>
         <${Field} id="email" label="Email" type="email" autocomplete="username" required=${true} autofocus=${true} />
         <${Field} id="password" label="Password" type="password" autocomplete="current-password" required=${true} error=${error} />
         <button class="btn btn-l btn-main" type="submit" aria-busy=${busy}>${busy ? "Signing in" : "Sign in"}</button>
-      </form>
+        <a class="small" href=${staff ? "/forgot-password?as=staff" : "/forgot-password"}>Forgot your password?</a>
+      </form>`}
     </section>
   <//>`;
 }
