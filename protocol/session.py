@@ -156,13 +156,17 @@ class WrapperSession:
         """A new connection begins; returns `hello.lastSeq`. What the last one left unanswered, or set aside, is sent
         again before what is newer.
         """
+        self.disconnected()
+        return self.journalled
+
+    def disconnected(self) -> None:
+        """A connection has ended: what it left unanswered is free for the next one, or for another carrier."""
         self._received = self.journalled
         self._acked = None
         self._ack_again = False
         self._waiting = {**self._on_the_way, **self._set_aside, **self._waiting}
         self._on_the_way = {}
         self._set_aside = {}
-        return self.journalled
 
     def welcomed(self, resumed_from: int) -> bool:
         """Take `welcome.resumedFrom`. True: it is ahead of the journal, which must adopt it before anything

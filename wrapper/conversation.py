@@ -116,6 +116,7 @@ class Conversation:
                 on_welcome(self.welcome)
                 await self._speak(self.welcome)
         finally:
+            self._parts.session.disconnected()
             await self._close()
         ending = self._ending or Ending(reason="lost")
         lasted = 0.0 if started is None else trio.current_time() - started

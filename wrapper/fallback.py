@@ -104,7 +104,8 @@ class Fallback:
 
     def end(self) -> None:
         """Stop: the socket carries again."""
-        self._begun = trio.Event()
+        if self._begun.is_set():
+            self._begun = trio.Event()
         if self._scope is not None:
             self._scope.cancel()
 
@@ -120,7 +121,8 @@ class Fallback:
     async def run(self) -> None:
         """Carry whenever it is this carrier's turn, for ever."""
         while True:
-            await self._begun.wait()
+            while not self._begun.is_set():
+                await self._begun.wait()
             client = self._open_client()
             try:
                 with trio.CancelScope() as self._scope:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Any, Final, cast
 
 import httpx
 import msgspec
@@ -65,14 +67,28 @@ def envelope_of(body: bytes | bytearray | None) -> Envelope | None:
     return envelope if envelope.success or envelope.error is not None else None
 
 
+class _Body(httpx.AsyncByteStream):
+    """Bytes to send. httpx's own stream is a generator, and complains where a request is cancelled in the middle."""
+
+    def __init__(self, content: bytes) -> None:
+        self._left = [content] if content else []
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._left:
+            raise StopAsyncIteration
+        return self._left.pop()
+
+
 class HubClient:
     """Asks the Hub over one kept-alive connection. Redirects are not followed: they could carry the key elsewhere."""
 
     def __init__(self, address: HubAddress, key: Secret) -> None:
-        self._address = address
+        self._base = address.url + PREFIX
+        self._headers = {"Authorization": f"Bearer {key.reveal()}", "Accept": "application/json"}
         self._client = httpx.AsyncClient(
-            base_url=address.url + PREFIX,
-            headers={"Authorization": f"Bearer {key.reveal()}"},
             timeout=TIMEOUT_SECONDS,
             follow_redirects=False,
             trust_env=not address.loopback,
@@ -99,10 +115,15 @@ class HubClient:
             HubFailed: the Hub has a bug with this request.
             HubRefused: it will never be taken.
         """
-        headers = {} if body is None else {"Content-Type": "application/json"}
+        headers = dict(self._headers)
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        request = self._client.build_request(method, self._base + path, content=body, headers=headers)
+        request.stream = _Body(body or b"")
         try:
             with trio.fail_after(TIMEOUT_SECONDS):
-                async with self._client.stream(method, path, content=body, headers=headers) as answer:
+                answer = await self._client.send(request, stream=True)
+                async with aclosing(answer):
                     content = await _whole(answer)
         except (httpx.HTTPError, trio.TooSlowError) as error:
             raise HubAway(f"{type(error).__name__}: {error}"[:300]) from error
@@ -111,10 +132,11 @@ class HubClient:
 
 async def _whole(answer: httpx.Response) -> bytes:
     content = bytearray()
-    async for part in answer.aiter_bytes():
-        content += part
-        if len(content) > ANSWER_LIMIT_BYTES:
-            raise HubAway(f"an answer of more than {ANSWER_LIMIT_BYTES} bytes")
+    async with aclosing(cast(AsyncGenerator[bytes], answer.aiter_bytes())) as parts:
+        async for part in parts:
+            content += part
+            if len(content) > ANSWER_LIMIT_BYTES:
+                raise HubAway(f"an answer of more than {ANSWER_LIMIT_BYTES} bytes")
     return bytes(content)
 
 

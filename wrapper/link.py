@@ -181,6 +181,7 @@ class Link:
                     return await self._conversation.run(self._welcomed)
                 finally:
                     self._conversation = None
+                    self._fallback.wake()
         except InvalidStatus as refusal:
             status = refusal.response.status_code
             given = retry_after_seconds(refusal.response.headers.get("Retry-After"))

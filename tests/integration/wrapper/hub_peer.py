@@ -410,7 +410,7 @@ class _Front(trio.abc.Listener[trio.SocketStream]):
                 await stream.send_all(head.encode() + page)
 
     async def _serve(self, stream: trio.SocketStream) -> None:
-        with contextlib.suppress(trio.BrokenResourceError):
+        with contextlib.suppress(trio.BrokenResourceError, h11.RemoteProtocolError):
             async with stream:
                 await self._requests(stream)
 
