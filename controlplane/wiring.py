@@ -41,6 +41,9 @@ from controlplane.services.console_presence import PresenceFeed
 from controlplane.services.live_query import LiveQueries
 from controlplane.services.sealing import Sealer
 from controlplane.services.upkeep import Sweep, forget_what_is_over
+from controlplane.services.webhook_address import Addresses
+from controlplane.services.webhook_client import WebhookClient
+from controlplane.services.webhook_courier import WebhookCourier
 from controlplane.settings import Settings
 from controlplane.state_folder import StateFolder
 from controlplane.store import migrate
@@ -61,6 +64,7 @@ from controlplane.store.preferences import PreferenceStore
 from controlplane.store.presence import PresenceStore
 from controlplane.store.servers import ServerStore
 from controlplane.store.tenant_book import PostgresTenantBook
+from controlplane.store.webhook_carriers import WebhookStore
 from protocol.console import ADMIN_SOCKET_PATH, CUSTOMER_SOCKET_PATH
 from protocol.faults import Fault
 from protocol.ids import OrderId
@@ -135,6 +139,7 @@ async def open_hub(
             nursery.start_soon(tenant_socket.run)
             nursery.start_soon(waking.sweep, system, partial(_overdue, tenant_book, clock))
             nursery.start_soon(forget_what_is_over, {**identity.sweeps, **_sweeps(database, hub)})
+            _start_webhooks(nursery, hub, database, settings)
             yield hub, tenant_socket, await _start_consoles(nursery, hub, database, settings)
             nursery.cancel_scope.cancel()
 
@@ -164,6 +169,23 @@ async def _start_consoles(nursery: trio.Nursery, hub: Hub, database: Database, s
     _start_mail(nursery, hub, database, settings, feed)
     hub.metrics.read("consoles", lambda: {"open": float(len(consoles)), "events": float(feed.published)})
     return consoles
+
+
+def _start_webhooks(nursery: trio.Nursery, hub: Hub, database: Database, settings: Settings) -> None:
+    """What pushes promises to tenants that have no socket, and take webhooks."""
+    addresses = Addresses(
+        private_allowed=settings.webhook_private_addresses == "yes", loopback_allowed=settings.only_here
+    )
+    courier = WebhookCourier(
+        WebhookStore(database, ids=hub.ids, heartbeat_seconds=settings.heartbeat_seconds),
+        WebhookClient(addresses, hub.clock),
+        hub.sealer,
+        clock=hub.clock,
+        randomness=hub.randomness,
+    )
+    database.listen(EVENTS, courier.poke)
+    nursery.start_soon(courier.run)
+    hub.metrics.read("webhooks", lambda: courier.figures)
 
 
 def _start_mail(nursery: trio.Nursery, hub: Hub, database: Database, settings: Settings, feed: Feed) -> None:

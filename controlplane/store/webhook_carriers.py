@@ -31,7 +31,7 @@ _WAITING: Final = """
       AND w.disabled_at IS NULL AND (w.exhausted_seq IS NULL OR w.exhausted_seq < s.issued_seq)"""
 
 _CLAIM = text(f"""
-    INSERT INTO webhook_carriers (order_id, key_prefix, claim, claimed_until)
+    INSERT INTO webhook_carriers AS c (order_id, key_prefix, claim, claimed_until)
     SELECT s.order_id, s.key_prefix, :claim, :until
     FROM {_WAITING}
       AND (w.next_attempt_at IS NULL OR w.next_attempt_at <= :now)
@@ -39,18 +39,18 @@ _CLAIM = text(f"""
     ORDER BY s.order_id LIMIT :most
     ON CONFLICT (order_id) DO UPDATE
     SET claim = excluded.claim, claimed_until = excluded.claimed_until, key_prefix = excluded.key_prefix,
-        seq = CASE WHEN webhook_carriers.key_prefix = excluded.key_prefix THEN webhook_carriers.seq ELSE 0 END,
-        attempts = CASE WHEN webhook_carriers.key_prefix = excluded.key_prefix THEN webhook_carriers.attempts ELSE 0 END,
+        seq = CASE WHEN c.key_prefix = excluded.key_prefix THEN c.seq ELSE 0 END,
+        attempts = CASE WHEN c.key_prefix = excluded.key_prefix THEN c.attempts ELSE 0 END,
         next_attempt_at = NULL, exhausted_seq = NULL, disabled_at = NULL
-    WHERE webhook_carriers.key_prefix <> excluded.key_prefix
-       OR webhook_carriers.claimed_until IS NULL OR webhook_carriers.claimed_until <= :now
-    RETURNING order_id""")  # noqa: S608 (constants)
+    WHERE c.key_prefix <> excluded.key_prefix
+       OR c.claimed_until IS NULL OR c.claimed_until <= :now
+    RETURNING order_id""")
 
-_NEXT_AT = text(f"SELECT min(greatest(w.next_attempt_at, w.claimed_until)) FROM {_WAITING}")  # noqa: S608
+_NEXT_AT = text(f"SELECT min(greatest(w.next_attempt_at, w.claimed_until)) FROM {_WAITING}")
 
 _STATE = text(f"""
     SELECT s.id, s.acked_seq, s.issued_seq, s.safety_wrapper_url, s.key_sealed, w.seq, w.attempts
-    FROM {_WAITING} AND s.order_id = :order_id AND w.claim = :claim""")  # noqa: S608
+    FROM {_WAITING} AND s.order_id = :order_id AND w.claim = :claim""")
 
 _HEAD = text("""
     SELECT d.seq, d.kind, d.frame,
@@ -64,21 +64,21 @@ _TRY = text("""
     WHERE order_id = :order_id AND claim = :claim""")
 
 _LET_GO = "claim = NULL, claimed_until = NULL"
-_RELEASE = text(f"UPDATE webhook_carriers SET {_LET_GO} WHERE order_id = :order_id AND claim = :claim")  # noqa: S608
+_RELEASE = text(f"UPDATE webhook_carriers SET {_LET_GO} WHERE order_id = :order_id AND claim = :claim")
 _DELIVERED = text("""
     UPDATE webhook_carriers SET attempts = 0, next_attempt_at = NULL, last_error = NULL, delivered_at = :at
     WHERE order_id = :order_id AND claim = :claim""")
 _FAILED = text(f"""
     UPDATE webhook_carriers SET {_LET_GO}, attempts = attempts + 1, next_attempt_at = :next, last_error = :error
-    WHERE order_id = :order_id AND claim = :claim""")  # noqa: S608
+    WHERE order_id = :order_id AND claim = :claim""")
 _EXHAUSTED = text(f"""
     UPDATE webhook_carriers SET {_LET_GO}, attempts = 0, next_attempt_at = NULL, last_error = :error,
         exhausted_seq = :issued
-    WHERE order_id = :order_id AND claim = :claim RETURNING order_id""")  # noqa: S608
+    WHERE order_id = :order_id AND claim = :claim RETURNING order_id""")
 _DISABLED = text(f"""
     UPDATE webhook_carriers SET {_LET_GO}, attempts = 0, next_attempt_at = NULL, last_error = :error,
         disabled_at = :at
-    WHERE order_id = :order_id AND claim = :claim RETURNING order_id""")  # noqa: S608
+    WHERE order_id = :order_id AND claim = :claim RETURNING order_id""")
 
 _SERVER = text("""
     SELECT s.id, s.issued_seq, s.safety_wrapper_url, o.user_id
