@@ -164,8 +164,8 @@ def judge_keys(keys: Sequence[Secret], sealed: Sequence[bytes]) -> Finding:
     shut = sum(not _opens(sealer, value) for value in sealed)
     old = sum(not sealer.is_newest(value) for value in sealed) - shut
     if shut:
-        return Finding(name, False, f"{shut} of {len(sealed)} sealed keys of tenants do not open", _RESTORE)
-    return Finding(name, True, f"opens all {len(sealed)} sealed keys of tenants, {old} of them by an older key")
+        return Finding(name, False, f"{shut} of {len(sealed)} sealed secrets do not open", _RESTORE)
+    return Finding(name, True, f"opens all {len(sealed)} sealed secrets, {old} of them by an older key")
 
 
 _RESTORE: Final = (
@@ -245,14 +245,16 @@ def _look(connection: Connection, now: Callable[[datetime.timezone], datetime.da
 
 
 def _sealed_keys(connection: Connection) -> tuple[int, list[bytes]]:
-    """How many tenants there are, and the sealed keys of the oldest and the newest of them."""
+    """How many tenants there are, and what is sealed for the oldest and the newest of them and of second factors."""
     if not inspect(connection).has_table("server_connections"):
         return 0, []
     tenants = connection.execute(text("SELECT count(*) FROM server_connections")).scalar_one()
     rows = connection.execute(
         text(
             "(SELECT key_sealed FROM server_connections ORDER BY id LIMIT :limit) UNION ALL "
-            "(SELECT key_sealed FROM server_connections ORDER BY id DESC LIMIT :limit)"
+            "(SELECT key_sealed FROM server_connections ORDER BY id DESC LIMIT :limit) UNION ALL "
+            "(SELECT secret_sealed FROM second_factors ORDER BY id LIMIT :limit) UNION ALL "
+            "(SELECT secret_sealed FROM second_factors ORDER BY id DESC LIMIT :limit)"
         ),
         {"limit": _KEYS_TRIED},
     )

@@ -110,5 +110,6 @@ def build_identity(
             "sessions": session_store.sweep,
             "sign-ins": two_factor_store.sweep,
             "password links": credential_store.sweep,
+            "older seals of second factors": two_factor.seal_anew,
         },
     )

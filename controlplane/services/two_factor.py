@@ -16,7 +16,7 @@ from actors.runtime.ports import Clock, Randomness
 from controlplane.secret import Secret, hash_of
 from controlplane.services import one_time_codes as codes
 from controlplane.services.account_mail import AccountMail
-from controlplane.services.sealing import Sealer
+from controlplane.services.sealing import Sealer, Unsealable
 from controlplane.services.sessions import SessionService, Started
 from controlplane.services.tokens import PENDING, is_token, new_token
 from controlplane.store.account_rows import Account
@@ -231,6 +231,20 @@ class TwoFactorService:
         session = await self._store.complete(author, factor, hash_of(token), proof, new)
         log.info("signed_in", user_type=account.user_type, account=account.id, session=session.id, second_factor=True)
         return Started(fresh, session)
+
+    async def seal_anew(self) -> int:
+        """Seal with the newest master key what an older one sealed, so that the older may go; returns how many."""
+        last, resealed = None, 0
+        while page := await self._store.secrets_after(last):
+            for factor, sealed in page:
+                last = factor
+                if self._sealer.is_newest(sealed):
+                    continue
+                try:
+                    resealed += await self._store.reseal(factor, sealed, self._sealer.rotate(sealed))
+                except Unsealable as error:
+                    log.error("two_factor.not_resealed", factor=str(factor), reason=str(error))
+        return resealed
 
     def _demanded(self, factor: Factor, code: str | None) -> Proof | None:
         if code is None:

@@ -109,6 +109,14 @@ class TwoFactorStore:
         keys = [self._ids.uuid7() for _ in code_hashes]
         return await self._database.write(_renew, author, factor, proof, code_hashes, keys, self._clock.now())
 
+    async def secrets_after(self, last: UUID | None, *, limit: int = 500) -> Sequence[tuple[UUID, bytes]]:
+        """Keys and sealed secrets in the order of their keys, after `last`."""
+        return await self._database.read(_secrets_after, last, limit)
+
+    async def reseal(self, factor: UUID, former: bytes, anew: bytes) -> bool:
+        """Put a secret sealed anew in place of the former; False: it was changed meanwhile."""
+        return await self._database.write(_reseal, factor, former, anew)
+
     # --- signing in -------------------------------------------------------------------------------------
 
     async def wait_for_code(self, account: Account, token_hash: bytes, *, lives: timedelta) -> None:
@@ -280,6 +288,22 @@ def _renew(
     audit.record(connection, author, "two_factor.backup_codes_made", account.id, at=now, customer_id=account.customer)
     tell(connection, account, "backupCodesMade", at=now)
     return True
+
+
+def _secrets_after(connection: Connection, last: UUID | None, limit: int) -> Sequence[tuple[UUID, bytes]]:
+    statement = select(second_factors.c.id, second_factors.c.secret_sealed).order_by(second_factors.c.id).limit(limit)
+    if last is not None:
+        statement = statement.where(second_factors.c.id > last)
+    return [(row.id, bytes(row.secret_sealed)) for row in connection.execute(statement)]
+
+
+def _reseal(connection: Connection, factor: UUID, former: bytes, anew: bytes) -> bool:
+    changed = connection.execute(
+        update(second_factors)
+        .where(second_factors.c.id == factor, second_factors.c.secret_sealed == former)
+        .values(secret_sealed=anew)
+    )
+    return changed.rowcount == 1
 
 
 def _wait(

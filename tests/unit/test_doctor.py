@@ -64,7 +64,7 @@ def test_keys_that_open_everything_are_well_and_old_ones_are_counted() -> None:
     sealed = [Sealer([OLD]).seal(b"a"), Sealer([NEW]).seal(b"b")]
     finding = doctor.judge_keys([NEW, OLD], sealed)
     assert finding.ok
-    assert "all 2 sealed keys of tenants, 1 of them by an older key" in finding.found
+    assert "all 2 sealed secrets, 1 of them by an older key" in finding.found
 
 
 def test_a_lost_key_is_named() -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from urllib.parse import urlsplit
 
 import httpx
 import pyotp
 import pytest
 import trio
+from cryptography.fernet import Fernet
 from sqlalchemy import select, text
 
+from controlplane.secret import Secret
 from controlplane.services.one_time_codes import BACKUP_CODES
+from controlplane.services.sealing import Sealer
 from controlplane.services.two_factor import PENDING_LIVES
 from controlplane.store.tables.accounts import audit_entries
 from controlplane.store.tables.credentials import pending_2fa_sessions
@@ -320,66 +322,6 @@ async def test_turning_it_off_needs_proof(people, proof):
     ]
 
 
-async def test_a_foreign_page_cannot_complete_or_turn_on_anything(people):
-    enrolled = await enrol(people, "customer")
-    token = await enrolled.begin()
-    headers = {"origin": "https://evil.example"}
-    body = {"token": token, "code": enrolled.code()}
-    answer = await people.browser().post("/api/v1/auth/2fa/verify", json=body, headers=headers)
-    assert refusal(answer, 403)["code"] == "FORBIDDEN"
-    answer = await people.browser().post(
-        "/api/v1/auth/2fa/verify", content=b'{"code": "123456"}', headers={"content-type": "text/plain"}
-    )
-    assert answer.status_code == 415
-    for path in ("setup", "disable", "backup-codes"):
-        answer = await enrolled.browser.post(f"/api/v1/auth/2fa/{path}", json={"password": PASSWORD}, headers=headers)
-        assert answer.status_code == 403
-
-
-async def test_a_browser_without_scripts_is_asked_on_a_page(people):
-    enrolled = await enrol(people, "customer")
-    browser = people.browser()
-    assert (await browser.get("/api/auth/two-factor")).headers["location"] == f"{PUBLIC_URL}/api/auth/signin"
-    token = (await browser.get("/api/auth/csrf")).json()["csrfToken"]
-    form = {"email": EMAIL, "password": PASSWORD, "csrfToken": token, "callbackUrl": "/inbox"}
-    answer = await browser.post("/api/auth/callback/customer", data=form)
-    assert (answer.status_code, urlsplit(answer.headers["location"]).path) == (302, "/api/auth/two-factor")
-    [kept] = [value for value in answer.headers.get_list("set-cookie") if "pending" in value]
-    for attribute in ("HttpOnly", "SameSite=Strict", "Path=/api/auth", "Max-Age=300"):
-        assert attribute in kept
-    page = await browser.get("/api/auth/two-factor")
-    assert 'name="code"' in page.text
-    assert "script" not in page.text
-    unmarked = await browser.post("/api/auth/two-factor", data={"code": enrolled.code()})
-    assert "csrf=true" in unmarked.headers["location"]
-    wrong = await browser.post("/api/auth/two-factor", data={"csrfToken": token, "code": "000000"})
-    assert (wrong.status_code, 'role="alert"' in wrong.text) == (401, True)
-    right = await browser.post("/api/auth/two-factor", data={"csrfToken": token, "code": enrolled.code()})
-    assert (right.status_code, right.headers["location"]) == (302, f"{PUBLIC_URL}/inbox")
-    assert (await browser.get("/api/auth/session")).json()["user"]["email"] == EMAIL
-    assert not [cookie for cookie in browser.cookies.jar if "pending" in cookie.name]
-
-
-async def test_next_auths_form_is_sent_to_the_page_too(people):
-    await enrol(people, "customer")
-    browser = people.browser()
-    token = (await browser.get("/api/auth/csrf")).json()["csrfToken"]
-    form = {"email": EMAIL, "password": PASSWORD, "csrfToken": token, "json": "true"}
-    answer = (await browser.post("/api/auth/callback/customer", data=form)).json()
-    assert answer["url"] == f"{PUBLIC_URL}/api/auth/two-factor"
-    assert answer["requires2FA"] is True
-    assert (await browser.get("/api/auth/two-factor")).status_code == 200
-
-
-async def test_who_was_suspended_meanwhile_does_not_come_in(people):
-    enrolled = await enrol(people, "customer")
-    owner = await people.owner()
-    token = await enrolled.begin()
-    customer = data(await owner.get("/api/v1/admin/customers?search=both"))[0]
-    await owner.patch(f"/api/v1/admin/customers/{customer['id']}", json={"status": "SUSPENDED"})
-    assert (await enrolled.finish(token, enrolled.code())).status_code == 401
-
-
 async def test_each_step_has_its_audit_entry_and_names_no_secret(people):
     enrolled = await enrol(people, "customer")
     await enrolled.finish(await enrolled.begin(), enrolled.backup_codes[0])
@@ -416,3 +358,19 @@ async def test_pending_sign_ins_that_are_over_are_swept(people):
     assert await store.sweep() == 1
     left = await people.database.read(lambda connection: connection.execute(select(pending_2fa_sessions)).all())
     assert left == []
+
+
+async def test_secrets_are_sealed_anew_and_work_throughout(people):
+    enrolled = await enrol(people, "customer")
+    old, new = (Secret(Fernet.generate_key().decode()) for _ in range(2))
+    service, store = people.identity.two_factor, people.identity.two_factor_store
+    [(factor, first)] = await store.secrets_after(None)
+    secret = people.sealer.open(first)
+    await store.reseal(factor, first, Sealer([old]).seal(secret))
+    service._sealer = Sealer([new, old])
+    assert (await enrolled.finish(await enrolled.begin(), enrolled.code())).status_code == 200
+    assert await service.seal_anew() == 1
+    assert await service.seal_anew() == 0
+    people.clock.advance(seconds=30)
+    service._sealer = Sealer([new])
+    assert (await enrolled.finish(await enrolled.begin(), enrolled.code())).status_code == 200
