@@ -33,8 +33,7 @@ STEPS = (
         CONSTRAINT ck_webhook_carriers_attempts_counted CHECK (attempts >= 0)
     )
     """,
-    "CREATE INDEX ix_server_connections_webhooks ON server_connections (order_id)"
-    " WHERE safety_wrapper_url IS NOT NULL",
+    "CREATE INDEX ix_server_connections_webhooks ON server_connections (order_id) WHERE safety_wrapper_url IS NOT NULL",
 )
 
 UNDO = ("DROP INDEX ix_server_connections_webhooks", "DROP TABLE webhook_carriers")
