@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import World
-
-AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text("utf-8")
+from tests.browser.furnish import furnish, overflow, violations
 
 
 def _tenant(world: World) -> str:
@@ -28,6 +26,10 @@ PAGES: dict[str, tuple[str, Callable[[World], str], str]] = {
     "history": ("customer", lambda world: "/customer/history", ".past"),
     "agents": ("customer", lambda world: "/customer/agents", ".item"),
     "agent": ("customer", lambda world: "/customer/agents", ".item"),
+    "settings": ("customer", lambda world: "/customer/settings", ".choices"),
+    "forgot-password": ("visitor", lambda world: "/forgot-password", "#email"),
+    "set-password": ("visitor", lambda world: "/set-password#abc", "#again"),
+    "link-over": ("visitor", lambda world: "/accept-invite", ".gate-form"),
     "lost": ("customer", lambda world: "/customer/nowhere", ".empty"),
     "fleet": ("owner", lambda world: "/admin/fleet", ".fleet .name"),
     "admin-approvals": ("owner", lambda world: "/admin/approvals", ".approval h2"),
@@ -38,48 +40,9 @@ PAGES: dict[str, tuple[str, Callable[[World], str], str]] = {
 
 @pytest.fixture(scope="module")
 def furnished(own_world: World) -> World:
-    """Requests of every class, one decided, and a command that ran: every part has something to show."""
-    world = own_world
-    world.wrapper.ask("IT Admin wants to delete /tmp/* (47 files, 2.3 GB)")
-    world.wrapper.ask(
-        "IT Admin wants to remove the volume odoo_db-data (1 database, 18.4 GB)",
-        tool="volume_remove",
-        command_class="critical_red",
-        args={"volume": "odoo_db-data", "force": True},
-    )
-    world.wrapper.ask(
-        "Marketing wants to send the campaign (1,284 people get an email)",
-        tool="listmonk_campaign_send",
-        command_class="yellow_external",
-        agent="marketing",
-        args={"list": "Newsletter DE", "recipients": 1284},
-    )
-    for number, action in enumerate(("approve", "deny")):
-        words = f"IT Admin wants to restart service {number}"
-        world.wrapper.ask(words, tool="service_restart", command_class="yellow", args={"service": str(number)})
-        for one in world.staff.call("GET", "/api/v1/admin/approvals?pageSize=100"):
-            if one["humanReadable"] == words:
-                path = f"/api/v1/admin/approvals/{one['id']}"
-                world.staff.call("POST", path, {"action": action, "reason": "As agreed"})
-    server = world.staff.servers()[0]["id"]
-    world.staff.call("POST", f"/api/v1/admin/servers/{server}/command", {"type": "PING"})
-    world.wrapper.message(
-        type="heartbeat",
-        status="healthy",
-        openclawVersion="v2026.2.1",
-        safetyWrapperVersion="1.0.3",
-        configVersion=1,
-        resources={
-            "cpuPercent": 93,
-            "memoryUsedMb": 6400,
-            "memoryTotalMb": 8000,
-            "diskUsedGb": 20,
-            "diskTotalGb": 200,
-            "containersRunning": 18,
-            "containersStopped": 2,
-        },
-    )
-    return world
+    """The module's world with something on every page."""
+    furnish(own_world)
+    return own_world
 
 
 def open_page(world: World, name: str, **options: Any) -> Page:
@@ -95,34 +58,14 @@ def open_page(world: World, name: str, **options: Any) -> Page:
     return page
 
 
-def violations(page: Page) -> list[str]:
-    """What axe-core finds, one line each."""
-    page.evaluate(AXE)
-    found = page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
-    return [
-        f"{one['id']}: {node['html'][:160]} {node['failureSummary'][:300]}"
-        for one in found["violations"]
-        for node in one["nodes"]
-    ]
-
-
-def overflow(page: Page) -> list[str]:
-    """What is wider than the window."""
-    found: list[str] = page.evaluate(
-        """() => document.documentElement.scrollWidth <= innerWidth ? [] : [...document.querySelectorAll('body *')]
-        .filter((one) => one.getBoundingClientRect().right > innerWidth + 1)
-        .slice(0, 5).map((one) => one.outerHTML.slice(0, 120))"""
-    )
-    return found
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_accessible_in_both_themes_and_fits_a_phone(
     furnished: World, world: World, name: str, scheme: str
 ) -> None:
-    page = open_page(world, name, scheme=scheme)
+    page = open_page(world, name, scheme=scheme, width=1440)
     assert violations(page) == []
+    assert overflow(page) == []
     assert page.locator("h1").count() == 1
     page.set_viewport_size({"width": 360, "height": 780})
     assert overflow(page) == []
@@ -155,7 +98,20 @@ def test_what_opens_over_a_page_is_accessible(furnished: World, world: World, sc
     page.get_by_role("button", name="Revoke key…").click()
     assert violations(page) == []
     page.keyboard.press("Escape")
+    page.get_by_role("button", name="New token…").click()
+    expect(page.get_by_role("dialog", name="Registration token")).to_be_visible()
+    assert violations(page) == []
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Deploy…").click()
+    expect(page.get_by_role("dialog").get_by_role("radio").first).to_be_visible()
+    assert violations(page) == []
+    page.keyboard.press("Escape")
+    for row in page.locator(".fold-row > summary").all():
+        row.click()
+    page.locator(".shape summary").first.click()
+    assert violations(page) == []
     page.set_viewport_size({"width": 360, "height": 780})
+    assert overflow(page) == []
     page.get_by_role("button", name="Menu").click()
     assert violations(page) == []
 

@@ -11,7 +11,7 @@ const FEW = 5;
 /** What a request can be found by. */
 function said(one, tenants) {
   const server = tenants.get(one.orderId);
-  return `${one.humanReadable.slice(0, 2000)} ${one.toolName} ${one.agentId} ${one.id} ${server ? `${server.domain} ${server.company ?? ""}` : ""}`.toLowerCase();
+  return `${one.humanReadable.slice(0, 2000)} ${one.toolName} ${one.agentId} ${server ? `${server.domain} ${server.company ?? ""}` : ""}`.toLowerCase();
 }
 
 export function useApprovalFilter() {
@@ -19,7 +19,7 @@ export function useApprovalFilter() {
   const [chosen, setChosen] = useState(null); // a class
   const words = text.toLowerCase().split(/\s+/u).filter(Boolean);
   const tenants = new Map(words.length && isStaff() ? servers.all().map((one) => [one.orderId, one]) : []);
-  const found = (one) => words.length === 0 || words.every((word) => said(one, tenants).includes(word));
+  const found = (one) => words.length === 0 || words.every((word) => one.id === word || said(one, tenants).includes(word));
   return {
     text, setText, chosen, setChosen, found, active: words.length > 0 || chosen !== null,
     fits: (one) => (chosen === null || one.commandClass === chosen) && found(one),

@@ -1,5 +1,6 @@
 // The frame of the pages before one is signed in.
 import { html } from "../html.js";
+import { useEffect, useRef } from "../vendor/hooks.mjs";
 import { Icon } from "./icon.js";
 
 const SPOKES = [[321.3, 295, 383.4, 317.6], [241.9, 302, 184.7, 335], [276.2, 236.2, 270.4, 170.4], [314.7, 252.9, 421.8, 169.2], [300.7, 318.8, 364.5, 438.9], [259.3, 318.8, 195.5, 438.9], [238.7, 265, 110.9, 218.4], [296.5, 239.2, 347.4, 113.1], [323.6, 273.9, 527.6, 245.2], [312.7, 309.4, 465.8, 447.3], [236.7, 287.6, 33.8, 323.4], [250.6, 247.3, 112.7, 94.2], [309.4, 247.3, 447.3, 94.2]];
@@ -19,8 +20,12 @@ export const Gate = ({ children, foot }) => html`<div class="gate"><main id="mai
 
 /** One labelled field with its error. */
 export function Field({ id, label, error, hint, ...input }) {
+  const self = useRef(null);
+  useEffect(() => { // the attribute alone works once a page, and not for what a script puts there
+    if (input.autofocus && !document.activeElement?.matches("input, textarea")) self.current.focus();
+  }, []);
   return html`<div class="field"><label for=${id}>${label}</label>
-    <input class="input input-l" id=${id} name=${id} ...${input} aria-invalid=${error ? "true" : null} aria-describedby=${error ? `${id}-e` : hint ? `${id}-h` : null} />
+    <input ref=${self} class="input input-l" id=${id} name=${id} ...${input} aria-invalid=${error ? "true" : null} aria-describedby=${error ? `${id}-e` : hint ? `${id}-h` : null} />
     ${hint && html`<p class="hint" id=${`${id}-h`}>${hint}</p>`}
     ${error && html`<p class="error" id=${`${id}-e`} role="alert"><${Icon} name="class-red" />${error}</p>`}</div>`;
 }

@@ -64,7 +64,7 @@ export function Fleet() {
         <${Filters} filter=${filter} all=${everyone} />
         ${everyone.length === 0 ? html`<section class="empty"><${Icon} name="server" /><h2>No tenant yet</h2><p>A server shows up here the moment its wrapper has registered with an order's token.</p></section>`
         : matching.length === 0 && held.length === 0 ? html`<section class="empty"><${Icon} name="search" /><h2>Nothing fits</h2><p>No tenant is found with this search and these filters.</p><button class="btn" type="button" onClick=${filter.clear}>Show all</button></section>` : html`
-        <div><table class="table fleet" role="table" aria-describedby="t-n">
+        <div><div class="fleet-frame"><table class="table fleet" role="table" aria-describedby="t-n">
           <caption class="vh">Tenants</caption>
           <thead role="rowgroup"><tr role="row">
             <${Head} name="tenant" cls="w-name" sort=${sort} setSort=${setSort}>Tenant<//><${Head} name="presence" sort=${sort} setSort=${setSort}>Presence<//>
@@ -73,7 +73,7 @@ export function Fleet() {
             <th role="columnheader" scope="col" class="w-meter">CPU</th><th role="columnheader" scope="col" class="w-meter">RAM</th><th role="columnheader" scope="col" class="w-meter">Disk</th>
           </tr></thead>
           <tbody role="rowgroup">${rows.map((one) => html`<${FleetRow} key=${one.id} server=${one} worst=${worst.get(one.orderId)} newest=${filter.newest} />`)}</tbody>
-        </table>
+        </table></div>
         <p class="small soft" id="t-n">${held.length > PAGE ? `${page * PAGE + 1} to ${page * PAGE + rows.length} of ${held.length}` : held.length} ${held.length === 1 ? "tenant" : "tenants"}${held.length < everyone.length ? ` found, ${everyone.length} in all` : ""}. Order holds still while you read${moving ? html`; <button class="as-link" type="button" onClick=${() => { setTaken(taken + 1); setPage(0); }}>${moving} ${moving === 1 ? "row" : "rows"} would move</button>.` : "."} Times in UTC.</p></div>
         ${held.length > PAGE && html`<div class="row"><button class="btn" type="button" disabled=${page === 0} onClick=${() => setPage(page - 1)}>Previous</button><button class="btn" type="button" disabled=${(page + 1) * PAGE >= held.length} onClick=${() => setPage(page + 1)}>Next</button></div>`}`}
       </section>
