@@ -113,14 +113,19 @@ class Seeding:
             body = {"email": person.email, "name": person.name, "company": company.name, "password": password}
             customer = await staff.post("/api/v1/admin/customers", Customer, body)
         orders = {order.domain: order for order in customer.orders}
-        for part in company.parts:
-            order = orders.get(part.domain) or await self._order(staff, customer, part)
-            await self._agents(staff, order, part)
-            state = self._home.wrapper(part.name, order.id)
-            if order.id not in self._registered or not (state / TOKEN_FILE).exists():
-                token = await staff.post(f"/api/v1/admin/orders/{order.id}/registration-token", _Token)
-                write_privately(state / TOKEN_FILE, f"{token.registration_token}\n")
-            self._on_tenant(Tenant(company, part, order.id, state))
+        async with trio.open_nursery() as nursery:
+            for part in company.parts:
+                nursery.start_soon(self._part, staff, company, part, customer, orders.get(part.domain))
+
+    async def _part(self, staff: Client, company: Company, part: Part, customer: Customer, order: Order | None) -> None:
+        if order is None:
+            order = await self._order(staff, customer, part)
+        await self._agents(staff, order, part)
+        state = self._home.wrapper(part.name, order.id)
+        if order.id not in self._registered or not (state / TOKEN_FILE).exists():
+            token = await staff.post(f"/api/v1/admin/orders/{order.id}/registration-token", _Token)
+            write_privately(state / TOKEN_FILE, f"{token.registration_token}\n")
+        self._on_tenant(Tenant(company, part, order.id, state))
 
     async def _order(self, staff: Client, customer: Customer, part: Part) -> Order:
         self.made += 1
