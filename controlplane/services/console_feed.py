@@ -38,7 +38,7 @@ from protocol.tenant import encode
 log = structlog.get_logger()
 
 #: How long the reader lets further commits gather after the first.
-COALESCE_SECONDS: Final = 0.005
+COALESCE_SECONDS: Final = 0.02
 #: How often it looks without having been told: for other nodes' commits.
 SWEEP_SECONDS: Final = 1.0
 #: How long it waits for running transactions that hide events: first and at most.
