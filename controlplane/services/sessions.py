@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -20,10 +19,6 @@ from protocol.words import Role, UserType
 
 #: How often, at most, the use of a session is written down.
 NOTED_EVERY: Final = timedelta(minutes=1)
-#: How long a session just found is believed without asking again; what ends one on this node is known at once.
-BELIEVED: Final = timedelta(seconds=1)
-#: How many sessions are believed at a time.
-BELIEVED_MOST: Final = 5_000
 _LONGEST_USER_AGENT: Final = 300
 
 
@@ -41,9 +36,6 @@ class SessionService:
         self._store = store
         self._clock = clock
         self._randomness = randomness
-        self._found: OrderedDict[bytes, tuple[datetime, Session]] = OrderedDict()
-        self._changes = 0
-        store.listen(self._something_changed)
 
     async def start(
         self,
@@ -90,25 +82,8 @@ class SessionService:
 
     async def look(self, token: str) -> Session | None:
         """The live session of a token, without a note of its use."""
-        if not is_token(token):  # what is no token of ours costs no query
-            return None
-        token_hash, now = hash_of(token), self._clock.now()
-        found = self._found.get(token_hash)
-        if found is not None and timedelta(0) <= now - found[0] < BELIEVED and found[1].expires_at > now:
-            return found[1]
-        changes = self._changes
-        session = await self._store.find(token_hash)
-        # What was read before a change is not believed after it.
-        if session is not None and changes == self._changes:
-            self._found[token_hash] = (now, session)
-            self._found.move_to_end(token_hash)
-            if len(self._found) > BELIEVED_MOST:
-                self._found.popitem(last=False)
-        return session
-
-    def _something_changed(self) -> None:
-        self._changes += 1
-        self._found.clear()
+        # What is no token of ours costs no query.
+        return await self._store.find(hash_of(token)) if is_token(token) else None
 
     async def live(self, keys: Sequence[UUID]) -> dict[UUID, Role | None]:
         """Which of these sessions are alive, each with its role as it is now (None: a customer's)."""
