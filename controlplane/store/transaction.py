@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy import Connection, event
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.util import greenlet_spawn
 
 from controlplane.store import border
 from controlplane.store.bridge import Bridge, Cancellable, TaskCancelled
@@ -159,12 +160,13 @@ class Transaction(Generic[T]):
                 await self.desk.bridge.rest(self.desk.uniform(0.0, 0.005 * 4**conflicts))
 
     async def _attempt(self) -> T:
-        connection = await self.engine.connect()
-        self.stage = Stage.WORKING
-        try:
-            return await connection.run_sync(self._in_transaction)
-        finally:
-            await connection.close()
+        result: T = await greenlet_spawn(self._on_connection)
+        return result
+
+    def _on_connection(self) -> T:
+        with self.engine.sync_engine.connect() as connection:
+            self.stage = Stage.WORKING
+            return self._in_transaction(connection)
 
     def _in_transaction(self, connection: Connection) -> T:
         connection = connection.execution_options(**{_TRANSACTION: self})
