@@ -7,7 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,22 +29,24 @@ class WrapperProcess:
         self._module = module
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, url: str, token: str | None = None, *, pace_seconds: float = 86_400) -> None:
+    def start(
+        self, url: str, token: str | None = None, *, pace_seconds: float = 86_400, options: Sequence[str] = ()
+    ) -> None:
         assert self._process is None
         kept = {name: value for name, value in os.environ.items() if not name.startswith("SAFETY_WRAPPER")}
         given = {} if token is None else {"SAFETY_WRAPPER_REGISTRATION_TOKEN": token}
-        options = ["--hub", url, "--state", str(self.state), "--listen", "127.0.0.1:0", "--log-format", "json"]
+        usual = ["--hub", url, "--state", str(self.state), "--listen", "127.0.0.1:0", "--log-format", "json"]
         code = f"from {self._module} import main; main(prog_name='safety-wrapper')"
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", code, "run", *options, "--scripted-agents", str(pace_seconds)],
+                [sys.executable, "-c", code, "run", *usual, "--scripted-agents", str(pace_seconds), *options],
                 stdout=log,
                 stderr=log,
                 env={**kept, **given, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             )
 
     def kill(self) -> None:
-        """kill -9."""
+        """kill -9, if it runs."""
         if self._process is not None:
             self._process.kill()
             self._process.wait(timeout=10)
