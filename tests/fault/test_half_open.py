@@ -50,7 +50,7 @@ async def test_three_silent_heartbeats_end_the_session_and_keep_its_promises(wor
             nursery.cancel_scope.cancel()
         assert code == 4004
         assert "silent" in words
-        assert 2.5 < trio.current_time() - began < 6
+        assert 2.5 < trio.current_time() - began < 20
     assert seen[:2] == ["online", "late"]
     assert (await tenant.health())["presence"] == "offline"
     assert await world.hub.until_logged("tenant.socket_closed", tenant=f"tenant/{tenant.order_id}", code=4004)

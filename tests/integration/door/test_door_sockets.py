@@ -280,15 +280,14 @@ class TestSlowConsumers:
             for connection in connections:
                 for _ in range(40):
                     connection.send_text(b"x" * 100_000)
-            longest = 0.0
+            answers = 0
             with trio.fail_after(door.options.sockets.stall_seconds + UNTIL_SECONDS):
                 while len(door.route.closed) < 50:
-                    began = trio.current_time()
                     await client.send("hello")
                     assert await client.recv() == "hello"
-                    longest = max(longest, trio.current_time() - began)
+                    answers += 1
                     await trio.sleep(0.005)
-            assert longest < 0.5
+            assert answers > 5, "all the while, and not only when one of the fifty was dropped"
         assert [code for code, _ in door.route.closed[:50]] == [4003] * 50
         assert door.door.poller.stats.dropped_slow == 50
         await until(lambda: not len(door.door.poller))
