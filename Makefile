@@ -17,7 +17,7 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
-demo: install ## a Hub with a database, a customer and customers and twelve live tenants on this machine
+demo: install ## a Hub with a database, ten small companies and their twelve live tenants
 	$(BIN)/hub demo
 
 check: install ## format, lint, types, the laws of the house
