@@ -44,6 +44,8 @@ class JsonReader(Generic[T]):
         complaint = ""
         try:
             plain = _decode_anything(body)
+            if body.count(b"[") + body.count(b"{") > _DEEPEST and _is_deeper(plain, _DEEPEST):
+                raise RecursionError
             try:
                 value = self._decode(body)
             except msgspec.ValidationError as error:
@@ -133,6 +135,21 @@ def _unquoted(encoded: bytes, told: str) -> str:
         return unquote_to_bytes(encoded.replace(b"+", b" ")).decode()
     except UnicodeDecodeError:
         raise ValidationError.of(told, "is not UTF-8") from None
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Whether containers stand in one another deeper than so: Python's own limit differs between its versions."""
+    level = [value]
+    for _ in range(levels):
+        level = [
+            item
+            for one in level
+            if isinstance(one, dict | list)
+            for item in (one.values() if isinstance(one, dict) else one)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def nul_problems(value: Any, *, deepest: int) -> list[FieldProblem]:
