@@ -30,6 +30,7 @@ _WAITING: Final = """
       AND (s.carrier IS DISTINCT FROM 'socket' OR s.last_seen_at <= :silent_since)
       AND w.disabled_at IS NULL AND (w.exhausted_seq IS NULL OR w.exhausted_seq < s.issued_seq)"""
 
+# What is asked of the carrier's row is asked again once it is locked: another node may have ended a try meanwhile.
 _CLAIM = text(f"""
     INSERT INTO webhook_carriers AS c (order_id, key_prefix, claim, claimed_until)
     SELECT s.order_id, s.key_prefix, :claim, :until
@@ -43,10 +44,13 @@ _CLAIM = text(f"""
         attempts = CASE WHEN c.key_prefix = excluded.key_prefix THEN c.attempts ELSE 0 END,
         next_attempt_at = NULL, exhausted_seq = NULL, disabled_at = NULL
     WHERE c.key_prefix <> excluded.key_prefix
-       OR c.claimed_until IS NULL OR c.claimed_until <= :now
+       OR ((c.claimed_until IS NULL OR c.claimed_until <= :now) AND c.disabled_at IS NULL
+           AND (c.next_attempt_at IS NULL OR c.next_attempt_at <= :now))
     RETURNING order_id""")
 
-_NEXT_AT = text(f"SELECT min(greatest(w.next_attempt_at, w.claimed_until)) FROM {_WAITING}")
+# What nobody has claimed and nothing holds back is due already: another node was quicker with others.
+_NEXT_AT = text(f"""
+    SELECT min(coalesce(greatest(w.next_attempt_at, w.claimed_until), CAST(:now AS timestamptz))) FROM {_WAITING}""")
 
 _STATE = text(f"""
     SELECT s.id, s.acked_seq, s.issued_seq, s.safety_wrapper_url, s.key_sealed, w.seq, w.attempts
@@ -136,7 +140,7 @@ class WebhookStore:
 
     async def next_attempt_at(self, *, now: datetime) -> datetime | None:
         """When next something is due, or a claim runs out."""
-        return await self._database.look(_next_at, {"silent_since": now - self._silence})
+        return await self._database.look(_next_at, {"now": now, "silent_since": now - self._silence})
 
     async def next(self, claim: Claim, *, now: datetime, lease: timedelta) -> Errand | None:
         """What to push now; the lease begins anew. None lets the tenant go: there is nothing, or a socket, or no key.
