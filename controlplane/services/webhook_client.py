@@ -135,7 +135,7 @@ class WebhookClient:
         except trio.TooSlowError as error:
             raise NotDelivered(f"no answer within {SECONDS:g} s") from error
         except httpx.HTTPError as error:
-            raise NotDelivered(f"{type(error).__name__}: {error}"[:300]) from error
+            raise NotDelivered(_in_words(error)) from error
         return Answered(answer.status_code, self._wait(answer.headers.get("Retry-After")), _last_seq(content))
 
     def _wait(self, header: str | None) -> float:
@@ -150,6 +150,14 @@ class WebhookClient:
         if at.tzinfo is None:
             return 0.0
         return min(max((at - self._clock.now()).total_seconds(), 0.0), _LONGEST_WAIT_SECONDS)
+
+
+def _in_words(error: httpx.HTTPError) -> str:
+    """What went wrong: of a refused certificate httpx has no words of its own, but the error it came from has."""
+    cause: BaseException | None = error
+    while cause is not None and not str(cause):
+        cause = cause.__cause__ or cause.__context__
+    return f"{type(error).__name__}: {cause or 'nothing more is known'}"[:300]
 
 
 async def _beginning(answer: httpx.Response) -> bytes:
