@@ -65,6 +65,7 @@ from controlplane.store.presence import PresenceStore
 from controlplane.store.servers import ServerStore
 from controlplane.store.tenant_book import PostgresTenantBook
 from controlplane.store.webhook_carriers import WebhookStore
+from controlplane.store.webhooks import ServerWebhookStore
 from protocol.console import ADMIN_SOCKET_PATH, CUSTOMER_SOCKET_PATH
 from protocol.faults import Fault
 from protocol.ids import OrderId
@@ -118,6 +119,7 @@ async def open_hub(
             commands=CommandStore(database),
             servers=servers,
             polling=PollingStore(database, heartbeat_seconds=settings.heartbeat_seconds),
+            webhooks=ServerWebhookStore(database),
             agents=AgentStore(database, clock=clock, ids=ids, heartbeat_seconds=settings.heartbeat_seconds),
             events=EventStore(database),
             questions=LiveQueries(partial(tenant_of, system), ids),

@@ -154,7 +154,9 @@ class ServerTold(Spoken):
 
 
 class WebhooksTold(Spoken):
-    """`server.webhooksDisabled`: its address takes none; `.webhooksExhausted`: none was taken in all tries."""
+    """`server.webhooksDisabled`: its address takes none; `.webhooksExhausted`: none was taken in all tries;
+    `.webhooksEnabled`: staff lets them be tried again.
+    """
 
     order_id: OrderId
     server_id: ServerId

@@ -32,6 +32,7 @@ from controlplane.store.polling import PollingStore
 from controlplane.store.preferences import PreferenceStore
 from controlplane.store.servers import ServerStore
 from controlplane.store.session_endings import SessionEndings
+from controlplane.store.webhooks import ServerWebhookStore
 from protocol.ids import OrderId
 
 #: Says what is not ready, in words for an operator, or None when all is well.
@@ -81,6 +82,7 @@ class Hub:
     approvals: ApprovalStore = field(default_factory=_not_wired)
     commands: CommandStore = field(default_factory=_not_wired)
     servers: ServerStore = field(default_factory=_not_wired)
+    webhooks: ServerWebhookStore = field(default_factory=_not_wired)
     polling: PollingStore = field(default_factory=_not_wired)
     agents: AgentStore = field(default_factory=_not_wired)
     events: EventStore = field(default_factory=_not_wired)

@@ -18,7 +18,7 @@ from controlplane.api.account import (
 )
 from controlplane.api.admin import agents as admin_agents
 from controlplane.api.admin import approvals as admin_approvals
-from controlplane.api.admin import automation, customers, events, orders, registration_tokens, servers, staff
+from controlplane.api.admin import automation, customers, events, orders, registration_tokens, servers, staff, webhooks
 from controlplane.api.console_pages import console_router
 from controlplane.api.customer import agents as customer_agents
 from controlplane.api.customer import approvals as customer_approvals
@@ -48,6 +48,7 @@ _MODULES = (
     automation,
     registration_tokens,
     servers,
+    webhooks,
     admin_agents,
     admin_approvals,
     customer_agents,

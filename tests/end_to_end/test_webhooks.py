@@ -189,6 +189,24 @@ async def test_410_ends_it_and_staff_reads_why_until_the_server_registers_anew(
     await tenant.until_acknowledged(3)
 
 
+@pytest.mark.parametrize("ended", ["disabled_at = now()", "exhausted_seq = 2"])
+async def test_staff_sets_them_going_again(world: World, receiver: Receiver, ended: str) -> None:
+    tenant = await hooked(world, receiver.url)
+    receiver.always = lambda _: (500, {}, {})
+    await tenant.command()
+    await until_tried(tenant, 1)
+    world.hub.sql(f"UPDATE webhook_carriers SET {ended}, attempts = 0 WHERE order_id = $1", tenant.order)
+    path = f"/api/v1/admin/servers/{tenant.server_id}/webhooks"
+    assert (await world.staff.ok("GET", path))["lastError"] == "HTTP 500"
+    tries = len(receiver.arrived)
+    receiver.always = lambda _: (200, {}, {})
+    await world.staff.ok("POST", f"{path}/enable")
+    assert (await receiver.until(tries + 1))[-1].body["seq"] == 2
+    await tenant.until_acknowledged(2)
+    seen = await world.staff.ok("GET", path)
+    assert (seen["state"], seen["lastError"], seen["unacknowledged"]) == ("ready", None, 0)
+
+
 async def test_after_the_last_try_there_is_silence_until_something_newer(world: World, receiver: Receiver) -> None:
     tenant = await hooked(world, receiver.url)
     receiver.always = lambda _: (500, {}, {})

@@ -76,6 +76,8 @@ ROUTES: dict[str, str] = {
     "GET /api/v1/admin/servers/{server_id}/commands/{command_id}": STAFF,
     "POST /api/v1/admin/servers/{server_id}/commands/{command_id}/cancel": "OA",
     "DELETE /api/v1/admin/servers/{server_id}/key": "OA",
+    "GET /api/v1/admin/servers/{server_id}/webhooks": STAFF,
+    "POST /api/v1/admin/servers/{server_id}/webhooks/enable": "OA",
     # 4.7: OWNER manages the staff
     "GET /api/v1/admin/staff": "OA",
     "POST /api/v1/admin/staff/invite": "O",

@@ -28,6 +28,7 @@ from controlplane.store.polling import PollingStore
 from controlplane.store.preferences import PreferenceStore
 from controlplane.store.servers import ServerStore, prefix_of
 from controlplane.store.tenant_book import PostgresTenantBook
+from controlplane.store.webhooks import ServerWebhookStore
 from protocol.faults import Fault
 from protocol.ids import OrderId
 from protocol.tenant import FromTenant, Hello, to_tenant
@@ -186,6 +187,7 @@ async def open_town(people: People) -> AsyncIterator[Town]:
         hub.questions = LiveQueries(hub.tenant, hub.ids)
         hub.servers = ServerStore(database, ids=hub.ids, randomness=hub.randomness, heartbeat_seconds=30)
         hub.polling = PollingStore(database, heartbeat_seconds=30)
+        hub.webhooks = ServerWebhookStore(database)
         hub.preferences = PreferenceStore(database, clock=hub.clock)
         people.app = build_app(routers(), hub)
         yield Town(people, await people.owner(), people.browser())
