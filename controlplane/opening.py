@@ -14,14 +14,17 @@ from controlplane.integrations.folder_storage import FolderStorage
 from controlplane.integrations.mail_carrier import Carrier
 from controlplane.integrations.mail_folder import FolderCarrier
 from controlplane.integrations.smtp import SmtpCarrier
-from controlplane.mail_route import FolderRoute
+from controlplane.mail_route import FolderRoute, SmtpRoute
 from controlplane.services.mail import MailService
+from controlplane.services.mail_choices import MailChoices
 from controlplane.services.sealing import Sealer
 from controlplane.settings import Settings
 from controlplane.state_folder import StateFolder
 from controlplane.store.database import Database
 from controlplane.store.embedded import EmbeddedPostgres
 from controlplane.store.mail import MailStore
+from controlplane.store.system_settings import SettingStore
+from controlplane.system_settings.registry import SETTINGS
 
 
 def open_ground(settings: Settings) -> StateFolder:
@@ -105,8 +108,26 @@ def build_carrier(settings: Settings) -> Carrier | None:
     return SmtpCarrier(settings.smtp_url, hello_name=mail_sender(settings).domain)
 
 
+def locked_settings(settings: Settings) -> dict[str, str]:
+    """The settings of the database that the environment decides in their place, and the variables that do."""
+    if settings.smtp_url is None:
+        return {}
+    return {name: "HUB_SMTP_URL" for name in SETTINGS if name.startswith(("email.smtp", "email.from"))}
+
+
+def build_chosen_carrier(route: SmtpRoute, hello_name: str) -> Carrier:
+    """What takes mail out by a route that staff have chosen."""
+    return SmtpCarrier(route, hello_name=hello_name)
+
+
 def build_mail(
-    database: Database, settings: Settings, sealer: Sealer, *, clock: Clock, randomness: Randomness
+    database: Database,
+    settings: Settings,
+    chosen: SettingStore,
+    sealer: Sealer,
+    *,
+    clock: Clock,
+    randomness: Randomness,
 ) -> MailService:
     """The mail of this Hub over its database."""
     return MailService(
@@ -116,4 +137,5 @@ def build_mail(
         sealer=sealer,
         clock=clock,
         randomness=randomness,
+        choices=MailChoices(chosen, build_chosen_carrier),
     )

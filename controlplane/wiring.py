@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from functools import partial
@@ -33,14 +33,15 @@ from controlplane.door.options import DoorOptions
 from controlplane.door.process import raise_file_limit, tune_gc
 from controlplane.door.sockets.frames import text_frame
 from controlplane.door.tenant_socket import TenantSocket
-from controlplane.opening import build_mail, open_database, open_identity
+from controlplane.opening import build_mail, locked_settings, open_database, open_identity
 from controlplane.services import waking
 from controlplane.services.approval_mail import ApprovalMailer, rules
 from controlplane.services.console_feed import Feed
 from controlplane.services.console_presence import PresenceFeed
+from controlplane.services.jobs import Expiry, standing_jobs
 from controlplane.services.live_query import LiveQueries
 from controlplane.services.sealing import Sealer
-from controlplane.services.upkeep import Sweep, forget_what_is_over
+from controlplane.services.upkeep import Job, Sweep, Upkeep
 from controlplane.services.webhook_address import Addresses
 from controlplane.services.webhook_client import WebhookClient
 from controlplane.services.webhook_courier import WebhookCourier
@@ -48,6 +49,7 @@ from controlplane.settings import Settings
 from controlplane.state_folder import StateFolder
 from controlplane.store import migrate
 from controlplane.store.agents import AgentStore
+from controlplane.store.api_keys import ApiKeyStore
 from controlplane.store.approval_mail import ApprovalMailStore
 from controlplane.store.approvals import ApprovalStore
 from controlplane.store.commands import CommandStore
@@ -56,6 +58,8 @@ from controlplane.store.database import Database
 from controlplane.store.events import NEWS as EVENTS
 from controlplane.store.events import EventStore
 from controlplane.store.forgetting import Forgetting
+from controlplane.store.founding_members import FoundingMemberStore
+from controlplane.store.job_runs import JobRunStore
 from controlplane.store.mail import NEWS as MAIL
 from controlplane.store.order_book import PostgresOrderBook
 from controlplane.store.orders import OrderStore
@@ -63,6 +67,8 @@ from controlplane.store.polling import PollingStore
 from controlplane.store.preferences import PreferenceStore
 from controlplane.store.presence import PresenceStore
 from controlplane.store.servers import ServerStore
+from controlplane.store.system_settings import NEWS as SETTINGS
+from controlplane.store.system_settings import SettingStore
 from controlplane.store.tenant_book import PostgresTenantBook
 from controlplane.store.webhook_carriers import WebhookStore
 from controlplane.store.webhooks import ServerWebhookStore
@@ -98,8 +104,10 @@ async def open_hub(
         )
         servers = ServerStore(database, ids=ids, randomness=randomness, heartbeat_seconds=settings.heartbeat_seconds)
         sealer = Sealer(master_keys)
-        mail = build_mail(database, settings, sealer, clock=clock, randomness=randomness)
+        chosen = SettingStore(database, clock=clock, ids=ids, vault=sealer, locked=locked_settings(settings))
+        mail = build_mail(database, settings, chosen, sealer, clock=clock, randomness=randomness)
         identity = open_identity(database, settings, folder, sealer, mail, clock=clock, ids=ids, randomness=randomness)
+        jobs = _jobs(database, system, tenant_book, identity.sweeps, clock)
         hub = Hub(
             clock=clock,
             ids=ids,
@@ -126,6 +134,11 @@ async def open_hub(
             sealer=sealer,
             mail=mail,
             preferences=PreferenceStore(database, clock=clock),
+            settings=chosen,
+            api_keys=ApiKeyStore(database, clock=clock, ids=ids, randomness=randomness),
+            founding_members=FoundingMemberStore(database, clock=clock, ids=ids),
+            upkeep=Upkeep(jobs, JobRunStore(database), clock=clock, ids=ids),
+            cron_secret=settings.cron_secret or folder.cron_secret(),
             system=system,
             csrf_secret=hashlib.sha256(b"csrf " + master_keys[0].reveal().encode()).digest(),
             public_url=settings.public_address,
@@ -140,16 +153,24 @@ async def open_hub(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(tenant_socket.run)
             nursery.start_soon(waking.sweep, system, partial(_overdue, tenant_book, clock))
-            nursery.start_soon(forget_what_is_over, {**identity.sweeps, **_sweeps(database, hub)})
+            nursery.start_soon(hub.upkeep.run)
             _start_webhooks(nursery, hub, database, settings)
             yield hub, tenant_socket, await _start_consoles(nursery, hub, database, settings)
             nursery.cancel_scope.cancel()
 
 
-def _sweeps(database: Database, hub: Hub) -> dict[str, Sweep]:
-    """What of the tenants' side need not be kept for ever."""
-    forgetting = Forgetting(database, clock=hub.clock)
-    return {"promises": forgetting.promises, "messages": forgetting.messages, "events": forgetting.events}
+def _jobs(
+    database: Database, system: ActorSystem, book: PostgresTenantBook, sweeps: Mapping[str, Sweep], clock: Clock
+) -> list[Job]:
+    """What runs by the clock; `sweeps` are those of the people's side."""
+    forgetting = Forgetting(database, clock=clock)
+    expiry = Expiry(system, partial(_overdue, book, clock), partial(_overdue_approvals, database, clock))
+    tenants = {"promises": forgetting.promises, "messages": forgetting.messages, "events": forgetting.events}
+    return standing_jobs(
+        expiry=expiry.sweep,
+        statistics={"statistics": forgetting.statistics},
+        forgetting={**sweeps, **tenants},
+    )
 
 
 async def _start_consoles(nursery: trio.Nursery, hub: Hub, database: Database, settings: Settings) -> Consoles:
@@ -195,9 +216,7 @@ def _start_mail(nursery: trio.Nursery, hub: Hub, database: Database, settings: S
     database.listen(MAIL, hub.mail.poke)
     nursery.start_soon(hub.mail.run)
     hub.metrics.read("mail", lambda: hub.mail.figures)
-    if not hub.mail.on:
-        log.warning("mail.off", reason="HUB_SMTP_URL is not set: nobody is told by mail of what waits")
-        return
+    database.listen(SETTINGS, hub.mail.choose_anew)
     mailer = ApprovalMailer(
         ApprovalMailStore(
             database, rules(grace_seconds=settings.mail_grace_seconds, digest_minutes=settings.mail_digest_minutes)
@@ -211,7 +230,6 @@ def _start_mail(nursery: trio.Nursery, hub: Hub, database: Database, settings: S
     database.listen(EVENTS, mailer.poke)
     database.listen(MAIL, mailer.poke)
     nursery.start_soon(mailer.run)
-    log.info("mail.on", route=str(settings.smtp_url))
 
 
 async def serve(settings: Settings, folder: StateFolder, *, on_ready: Callable[[str, str | None], None]) -> None:
@@ -300,6 +318,10 @@ async def _prepare_schema(settings: Settings, database: Database) -> None:
             log.info("schema.migrated", step=step)
     elif behind := await migrate.pending(database):
         raise migrate.SchemaBehind(f"the database's schema is behind by {len(behind)} steps; run `hub migrate` first")
+
+
+async def _overdue_approvals(database: Database, clock: Clock) -> int:
+    return await ApprovalStore(database).overdue(at=clock.now())
 
 
 async def _overdue(book: PostgresTenantBook, clock: Clock) -> list[OrderId]:

@@ -213,6 +213,12 @@ class ImageTold(Spoken):
     created: datetime | None
 
 
+class SettingsTold(Spoken):
+    """`settings.changed`: which settings of the Hub were changed; never their values."""
+
+    names: list[str]
+
+
 class AccountTold(Spoken):
     """Something about how somebody signs in has changed.
 

@@ -15,6 +15,7 @@ StaffId = NewType("StaffId", str)
 SessionId = NewType("SessionId", str)
 InvitationId = NewType("InvitationId", str)
 SubscriptionId = NewType("SubscriptionId", str)
+ApiKeyId = NewType("ApiKeyId", str)
 RequestId = NewType("RequestId", str)
 
 #: The prefix of each id type, by the name of its type.
@@ -29,6 +30,7 @@ PREFIXES: Final[dict[str, str]] = {
     "SessionId": "sess",
     "InvitationId": "inv",
     "SubscriptionId": "sub",
+    "ApiKeyId": "key",
 }
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"

@@ -28,26 +28,33 @@ from controlplane.api.account import (
     two_factor,
     two_factor_page,
 )
-from controlplane.api.admin import customers, orders
+from controlplane.api.admin import api_keys, customers, founding_members, orders
+from controlplane.api.admin import settings as admin_settings
 from controlplane.api.admin import staff as admin_staff
 from controlplane.api.hub import Hub
 from controlplane.api.limits import Limits, standard_limits
 from controlplane.api.mount import HubApp, build_app
+from controlplane.api.public import founding_members as public_founding_members
+from controlplane.api.public import orders as public_orders
 from controlplane.identity import build_identity
 from controlplane.secret import Secret
 from controlplane.services.mail import Body, MailService
 from controlplane.services.passwords import Passwords
 from controlplane.services.sealing import Sealer
+from controlplane.store.api_keys import ApiKeyStore
 from controlplane.store.customers import CustomerStore
 from controlplane.store.database import Database
+from controlplane.store.founding_members import FoundingMemberStore
 from controlplane.store.mail import MailStore
 from controlplane.store.orders import OrderStore
+from controlplane.store.system_settings import SettingStore
 from controlplane.store.tables.accounts import staff
 from controlplane.store.tables.mail import mails
 from protocol.ids import parse_id
 
 PASSWORD = "correct horse battery staple"
 PUBLIC_URL = "http://hub.test"
+CRON_SECRET = Secret("the clock of the tests, long enough")
 TESTER = Author(type="system", id=None, name="test")
 EVERYTHING = Scope.everything()
 
@@ -121,6 +128,7 @@ class People:
             clock=self.clock,
             randomness=randomness,
         )
+        self.settings = SettingStore(self.database, clock=self.clock, ids=ids, vault=self.sealer)
         self.storage = MemoryStorage()
         self.identity = build_identity(
             self.database,
@@ -157,6 +165,10 @@ class People:
             mail=self.mail,
             customers=self.customers,
             orders=self.orders,
+            settings=self.settings,
+            api_keys=ApiKeyStore(self.database, clock=self.clock, ids=ids, randomness=randomness),
+            founding_members=FoundingMemberStore(self.database, clock=self.clock, ids=ids),
+            cron_secret=CRON_SECRET,
             csrf_secret=b"a secret of the tests",
             public_url=self.public_url,
         )
@@ -172,6 +184,11 @@ class People:
             invitations.routes,
             profile.routes,
             admin_staff.routes,
+            admin_settings.routes,
+            api_keys.routes,
+            founding_members.routes,
+            public_founding_members.routes,
+            public_orders.routes,
             customers.routes,
             orders.routes,
         ]

@@ -84,6 +84,17 @@ class RevokeKey(Message[None]):
 
 
 @dataclass(frozen=True, slots=True)
+class EndSession(Message[None]):
+    """The key counts no more already; the session that lives on it ends.
+
+    Args:
+        reason: told to the wrapper.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class AskWrapper(Message[None]):
     """Put a live question to the wrapper. Answered as soon as the question is on its way.
 
@@ -174,7 +185,7 @@ class GoingAway:
 
 
 @dataclass(frozen=True, slots=True)
-class Wake:
+class Wake(Message[None]):
     """A reason to be awake: something of this tenant falls due.
 
     Args:

@@ -60,7 +60,9 @@ SOCKETS: Final = (
         "adminConsole",
         console.ADMIN_SOCKET_PATH,
         console.SUBPROTOCOL,
-        _CONSOLE.format(who="The staff's console. Topics: fleet, approvals, orders, customers, staff, order:<id>."),
+        _CONSOLE.format(
+            who="The staff's console. Topics: fleet, approvals, orders, customers, staff, settings, order:<id>."
+        ),
         console.FromConsole,
         console.ToConsole,
         ("sessionCookie", "sessionToken"),
@@ -87,6 +89,7 @@ _TOLD: Final = (
     console.ActivityTold,
     console.ImageTold,
     console.AccountTold,
+    console.SettingsTold,
 )
 
 

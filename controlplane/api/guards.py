@@ -37,6 +37,12 @@ SECURITY_SCHEMES: Final[Mapping[str, Mapping[str, str]]] = {
         "bearerFormat": "hk_<prefix>_<secret>",
         "description": "A tenant's key, given once at registration.",
     },
+    "apiKey": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "ak_<prefix>_<secret>",
+        "description": "A key of an outside caller, made by staff and shown once.",
+    },
     "cronSecret": {"type": "http", "scheme": "bearer", "description": "The Hub's cron secret."},
 }
 

@@ -12,6 +12,7 @@ from actors.runtime.ref import Ref
 from actors.runtime.system import ActorSystem
 from controlplane.api.limits import Limits
 from controlplane.api.metrics import Metrics
+from controlplane.secret import Secret
 from controlplane.services.accounts import AccountService
 from controlplane.services.credentials import CredentialService
 from controlplane.services.invitations import InvitationService
@@ -22,16 +23,20 @@ from controlplane.services.sealing import Sealer
 from controlplane.services.sessions import SessionService
 from controlplane.services.staff import StaffService
 from controlplane.services.two_factor import TwoFactorService
+from controlplane.services.upkeep import Upkeep
 from controlplane.store.agents import AgentStore
+from controlplane.store.api_keys import ApiKeyStore
 from controlplane.store.approvals import ApprovalStore
 from controlplane.store.commands import CommandStore
 from controlplane.store.customers import CustomerStore
 from controlplane.store.events import EventStore
+from controlplane.store.founding_members import FoundingMemberStore
 from controlplane.store.orders import OrderStore
 from controlplane.store.polling import PollingStore
 from controlplane.store.preferences import PreferenceStore
 from controlplane.store.servers import ServerStore
 from controlplane.store.session_endings import SessionEndings
+from controlplane.store.system_settings import SettingStore
 from controlplane.store.webhooks import ServerWebhookStore
 from protocol.ids import OrderId
 
@@ -90,6 +95,11 @@ class Hub:
     sealer: Sealer = field(default_factory=_not_wired)
     mail: MailService = field(default_factory=_not_wired)
     preferences: PreferenceStore = field(default_factory=_not_wired)
+    settings: SettingStore = field(default_factory=_not_wired)
+    api_keys: ApiKeyStore = field(default_factory=_not_wired)
+    founding_members: FoundingMemberStore = field(default_factory=_not_wired)
+    upkeep: Upkeep = field(default_factory=_not_wired)
+    cron_secret: Secret = field(default_factory=_not_wired, repr=False)
     system: ActorSystem = field(default_factory=_not_wired)
     csrf_secret: bytes = field(default_factory=_not_wired, repr=False)
     public_url: str = "http://127.0.0.1:8000"

@@ -44,6 +44,7 @@ STRICT: Final[Mapping[str, Limit]] = {
     "reset_address": Limit(20, 3600),
     "setup": Limit(10, 300),
     "register": Limit(30, 300),
+    "test_email": Limit(10, 600),
 }
 
 

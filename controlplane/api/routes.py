@@ -17,15 +17,30 @@ from controlplane.api.account import (
     two_factor_page,
 )
 from controlplane.api.admin import agents as admin_agents
+from controlplane.api.admin import (
+    api_keys,
+    automation,
+    customers,
+    events,
+    founding_members,
+    orders,
+    registration_tokens,
+    servers,
+    settings,
+    staff,
+    webhooks,
+)
 from controlplane.api.admin import approvals as admin_approvals
-from controlplane.api.admin import automation, customers, events, orders, registration_tokens, servers, staff, webhooks
 from controlplane.api.console_pages import console_router
+from controlplane.api.cron import jobs
 from controlplane.api.customer import agents as customer_agents
 from controlplane.api.customer import approvals as customer_approvals
 from controlplane.api.customer import conversations as customer_conversations
 from controlplane.api.customer import settings as customer_settings
 from controlplane.api.customer import tools as customer_tools
 from controlplane.api.probes import probe_router
+from controlplane.api.public import founding_members as public_founding_members
+from controlplane.api.public import orders as public_orders
 from controlplane.api.router import Router
 from controlplane.api.tenant import approvals as tenant_approvals
 from controlplane.api.tenant import config, heartbeat, registration, reports
@@ -42,7 +57,10 @@ _MODULES = (
     invitations,
     profile,
     staff,
+    settings,
+    api_keys,
     customers,
+    founding_members,
     orders,
     events,
     automation,
@@ -61,6 +79,9 @@ _MODULES = (
     config,
     tenant_approvals,
     reports,
+    public_founding_members,
+    public_orders,
+    jobs,
 )
 
 

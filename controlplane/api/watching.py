@@ -18,6 +18,7 @@ _TOPICS: Final[Mapping[str, Permission]] = {
     "orders": _P.ORDERS_READ,
     "customers": _P.CUSTOMERS_READ,
     "staff": _P.STAFF_READ,
+    "settings": _P.SETTINGS_READ,
     ORDER_TOPIC: _P.ORDERS_READ,
 }
 
@@ -34,6 +35,8 @@ _ROOMS: Final[Mapping[str, Permission]] = {
     "activity": _P.AGENTS_READ,
     "image": _P.SERVERS_READ,
     "staff": _P.STAFF_READ,
+    "settings": _P.SETTINGS_READ,
+    "key": _P.SETTINGS_READ,
     PRESENCE: _P.SERVERS_READ,
 }
 

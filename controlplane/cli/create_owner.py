@@ -20,6 +20,7 @@ from controlplane.services.sealing import Sealer
 from controlplane.settings import Settings
 from controlplane.state_folder import StateFolder
 from controlplane.store.migrate import migrate, pending
+from controlplane.store.system_settings import SettingStore
 
 _LONGEST_PASSWORD = 4096
 
@@ -70,7 +71,8 @@ async def _create(settings: Settings, folder: StateFolder, email: str, name: str
         clock, randomness = SystemClock(), SystemRandomness()
         ids = SystemIds(clock, randomness)
         sealer = Sealer(settings.master_key or folder.master_keys())
-        mail = build_mail(database, settings, sealer, clock=clock, randomness=randomness)
+        chosen = SettingStore(database, clock=clock, ids=ids, vault=sealer)
+        mail = build_mail(database, settings, chosen, sealer, clock=clock, randomness=randomness)
         identity = open_identity(database, settings, folder, sealer, mail, clock=clock, ids=ids, randomness=randomness)
         author = Author.system(f"hub create-owner by {getpass.getuser()} (user {os.getuid()})")
         member = await identity.accounts.create_owner(author, email=email, name=name, password=password.reveal())

@@ -16,6 +16,9 @@ class FolderCarrier:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    def __str__(self) -> str:
+        return f"file://{self._folder}"
+
     async def send(self, message: Message) -> None:
         """See `Carrier`."""
         name = f"{message.date:%Y%m%d-%H%M%S}-{message.message_id.partition('@')[0]}.eml"

@@ -52,6 +52,9 @@ class SmtpCarrier:
         self._whole_seconds = whole_seconds
         self._limiter = trio.CapacityLimiter(_THREADS)
 
+    def __str__(self) -> str:
+        return str(self._route)
+
     async def send(self, message: Message) -> None:
         """See `Carrier`. A cancelled call cuts the connection; the server may have taken the mail all the same."""
         await self._run(message)

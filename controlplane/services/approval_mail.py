@@ -83,6 +83,8 @@ class ApprovalMailer:
 
     async def look(self) -> float:
         """Write the mails that are due; returns in how many seconds to look again at the latest."""
+        if await self._mail.way() is None:
+            return SAFETY_SECONDS  # nobody could be told
         now = self._clock.now()
         found = await self._store.due(now=now, watching=self._watching())
         for due in found:

@@ -42,6 +42,8 @@ REACH: Final[Mapping[str, Reach]] = {
     "activity": Reach(None, "activity"),
     "image": Reach("fleet", None),
     "staff": Reach("staff", None),
+    "settings": Reach("settings", None),
+    "key": Reach("settings", None),
     "account": Reach(None, "account"),
     PRESENCE: Reach("fleet", "servers"),
 }

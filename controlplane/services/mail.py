@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from email.headerregistry import Address
-from typing import Final
+from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
 import msgspec
@@ -58,12 +58,32 @@ class Body(msgspec.Struct, frozen=True):
     html: str
 
 
+class Way(NamedTuple):
+    """How mail goes out at present."""
+
+    carrier: Carrier
+    sender: Address
+
+
+class Choices(Protocol):
+    """What staff have chosen for mail."""
+
+    async def way(self) -> Way | None:
+        """How mail goes out; None: nobody has said."""
+        ...
+
+    async def kept(self) -> timedelta:
+        """How long a mail is kept after its end, without its body."""
+        ...
+
+
 class MailService:
     """Writes mails for the outbox, and sends what lies in it.
 
     Args:
-        carrier: None: mail is off. What is written waits for a Hub with a carrier, until it expires.
-        sender: who mails come from.
+        carrier: None: as was chosen; where nothing was, mail is off, and what is written waits until it expires.
+        sender: who mails come from by `carrier`.
+        choices: what staff have chosen, asked before each mail.
         down_seconds: between the tries of a carrier that is down: first and longest.
     """
 
@@ -76,17 +96,21 @@ class MailService:
         sealer: Sealer,
         clock: Clock,
         randomness: Randomness,
+        choices: Choices | None = None,
         down_seconds: tuple[float, float] = DOWN_SECONDS,
     ) -> None:
         self._store = store
-        self._carrier = carrier
-        self._sender = sender
+        self._fixed = None if carrier is None else Way(carrier, sender)
+        self._choices = choices
+        self._last_way = self._fixed
+        self._said: Way | str | None = "nothing"
         self._sealer = sealer
         self._clock = clock
         self._randomness = randomness
         self._down_seconds = down_seconds
         self._press = LetterPress()
         self._poked = trio.Event()
+        self._chosen_anew = trio.Event()
         self._down_for = 0.0
         self._resume_at = -float("inf")
         self._sending: set[trio.CancelScope] = set()
@@ -95,8 +119,17 @@ class MailService:
 
     @property
     def on(self) -> bool:
-        """Whether this Hub sends mail."""
-        return self._carrier is not None
+        """Whether this Hub sent mail when it last looked."""
+        return self._last_way is not None
+
+    async def way(self) -> Way | None:
+        """How mail goes out at this moment; None: mail is off."""
+        if self._fixed is None and self._choices is not None:
+            before, self._last_way = self._last_way, await self._choices.way()
+            if before != self._last_way:
+                # Another way owes nothing for the failures of the last.
+                self._down_for, self._resume_at = 0.0, -float("inf")
+        return self._last_way
 
     @property
     def figures(self) -> Mapping[str, float]:
@@ -145,44 +178,56 @@ class MailService:
         Raises:
             CarrierDown, MailDeferred, MailRefused: why it did not go, in words; also when mail is off.
         """
-        if self._carrier is None:
-            raise CarrierDown("mail is off: HUB_SMTP_URL is not set")
+        way = await self.way()
+        if way is None:
+            raise CarrierDown("mail is off: neither HUB_SMTP_URL nor the settings of mail name a server")
         body = Body(self._press.text(letter), self._press.html(letter))
         now = self._clock.now()
-        await self._carrier.send(self._message(self._new_id(now), to, letter.subject, body, now))
+        await way.carrier.send(self._message(way.sender, self._new_id(now), to, letter.subject, body, now))
 
     def poke(self) -> None:
         """A mail was written."""
+        self._poked.set()
+
+    def choose_anew(self) -> None:
+        """Settings were changed: perhaps those of mail."""
+        self._chosen_anew.set()
         self._poked.set()
 
     async def run(self) -> None:
         """Send what is due, until cancelled; what is on its way then has a few seconds to end."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._sweep)
-            if self._carrier is None:
+            if self._fixed is None and self._choices is None:
                 return
             try:
-                await self._send_all(self._carrier, nursery)
+                await self._send_all(nursery)
             finally:
                 for scope in self._sending:
                     scope.deadline = trio.current_time() + LAST_SECONDS
 
-    async def _send_all(self, carrier: Carrier, nursery: trio.Nursery) -> None:
+    async def _send_all(self, nursery: trio.Nursery) -> None:
         while True:
             self._poked = trio.Event()
             try:
-                rest = await self._take(carrier, nursery)
+                rest = await self._take(nursery)
             except Overloaded as fault:
                 log.warning("mail.waits", reason=fault.message)
                 rest = _RETRY_SECONDS
             with trio.move_on_after(rest):
                 await self._poked.wait()
 
-    async def _take(self, carrier: Carrier, nursery: trio.Nursery) -> float:
+    async def _take(self, nursery: trio.Nursery) -> float:
         """Begin to send what is due; returns how long to rest at most, unless something happens."""
         if (pause := self._resume_at - trio.current_time()) > 0:
-            # Nothing wakes the sender of a carrier that is down before its time.
-            await trio.sleep(pause)
+            # Nothing wakes the sender of a carrier that is down before its time, but another carrier.
+            self._chosen_anew = trio.Event()
+            with trio.move_on_after(pause):
+                await self._chosen_anew.wait()
+        way = await self.way()
+        self._say(way)
+        if way is None:
+            return SAFETY_SECONDS
         free = (1 if self._down_for else AT_ONCE) - len(self._sending)
         if free <= 0:
             return SAFETY_SECONDS
@@ -190,17 +235,26 @@ class MailService:
         for mail in taken:
             scope = trio.CancelScope(shield=True)
             self._sending.add(scope)
-            nursery.start_soon(self._deliver, carrier, mail, scope)
+            nursery.start_soon(self._deliver, way, mail, scope)
         if taken:
             return SAFETY_SECONDS  # each of them wakes us at its end
         next_at = await self._store.next_attempt_at()
         wait = SAFETY_SECONDS if next_at is None else (next_at - self._clock.now()).total_seconds()
         return min(max(wait, 0.05), SAFETY_SECONDS)
 
-    async def _deliver(self, carrier: Carrier, mail: Taken, scope: trio.CancelScope) -> None:
+    def _say(self, way: Way | None) -> None:
+        if way == self._said:
+            return
+        self._said = way
+        if way is None:
+            log.warning("mail.off", reason="neither HUB_SMTP_URL nor a setting names a mail server: nobody is told")
+        else:
+            log.info("mail.on", route=str(way.carrier))
+
+    async def _deliver(self, way: Way, mail: Taken, scope: trio.CancelScope) -> None:
         try:
             with scope:
-                await self._try(carrier, mail)
+                await self._try(way, mail)
         except Overloaded as fault:
             # What became of it is not written: after its lease it is sent once more, under the same Message-ID.
             log.warning("mail.result_not_written", mail=str(mail.id), reason=fault.message)
@@ -208,7 +262,7 @@ class MailService:
             self._sending.discard(scope)
             self.poke()
 
-    async def _try(self, carrier: Carrier, mail: Taken) -> None:
+    async def _try(self, way: Way, mail: Taken) -> None:
         told = {"mail": str(mail.id), "kind": mail.kind, "attempt": mail.attempt}
         try:
             body = msgspec.json.decode(self._sealer.open(mail.body), type=Body)
@@ -216,8 +270,8 @@ class MailService:
             await self._fail(mail, "no master key opens its body", told)
             return
         try:
-            message = self._message(mail.id, mail.recipient, mail.subject, body, mail.created_at)
-            await carrier.send(message)
+            message = self._message(way.sender, mail.id, mail.recipient, mail.subject, body, mail.created_at)
+            await way.carrier.send(message)
         except MailRefused as refusal:
             self._carrier_works()
             await self._fail(mail, str(refusal), told)
@@ -257,10 +311,10 @@ class MailService:
         # Not from the port of ids, which belongs to trio's thread.
         return uuid7(int(now.timestamp() * 1000), self._randomness.token(10))
 
-    def _message(self, mail_id: UUID, to: str, subject: str, body: Body, date: datetime) -> Message:
+    def _message(self, sender: Address, mail_id: UUID, to: str, subject: str, body: Body, date: datetime) -> Message:
         return Message(
-            message_id=f"{mail_id}@{self._sender.domain}",
-            sender=self._sender,
+            message_id=f"{mail_id}@{sender.domain}",
+            sender=sender,
             recipient=to,
             subject=subject,
             text=body.text,
@@ -292,7 +346,8 @@ class MailService:
     async def _sweep(self) -> None:
         while True:
             try:
-                abandoned, self._waiting = await self._store.sweep(now=self._clock.now(), keep=KEPT)
+                keep = KEPT if self._choices is None else await self._choices.kept()
+                abandoned, self._waiting = await self._store.sweep(now=self._clock.now(), keep=keep)
             except Overloaded as fault:
                 log.warning("mail.sweep_waits", reason=fault.message)
             else:

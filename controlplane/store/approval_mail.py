@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Row, text
 
 from controlplane.store import mail
 from controlplane.store.database import Database
-from controlplane.store.preferences import DEFAULT_PREFERENCES
+from controlplane.store.preferences import default_preferences
 from protocol.ids import ApprovalId, format_id
 from protocol.words import ApprovalMail, CommandClass
 
@@ -170,7 +170,7 @@ def _due(connection: Connection, rules: Rules, now: datetime, watching: list[UUI
         **rules._asdict(),
         "now": now,
         "watching": watching,
-        "default_mode": DEFAULT_PREFERENCES.approval_mail.value,
+        "default_mode": default_preferences(connection).approval_mail.value,
         "most": FOUND,
     }
     return [Due(row.customer_id, row.due_at) for row in connection.execute(_DUE, values)]
@@ -187,7 +187,8 @@ def _tell(
     lock = connection.execute(_LOCK, {"customer_id": customer_id}).one_or_none()
     if lock is None:
         return False
-    defaults = {"default_mode": DEFAULT_PREFERENCES.approval_mail.value, "timezone": DEFAULT_PREFERENCES.timezone}
+    unless_chosen = default_preferences(connection)
+    defaults = {"default_mode": unless_chosen.approval_mail.value, "timezone": unless_chosen.timezone}
     customer = connection.execute(_CUSTOMER, {"customer_id": customer_id, **defaults}).one_or_none()
     if customer is None or customer.queued or customer.mode == ApprovalMail.NEVER:
         return False

@@ -61,6 +61,9 @@ _OUTCOME = text(f"""
     WHERE id = :id AND order_id = :order_id AND status <> 'PENDING' AND outcome IS NULL
     RETURNING {COLUMNS}, {DELIVERY}""")
 
+_OVERDUE = text("""
+    SELECT count(*) FROM command_approvals
+    WHERE status = 'PENDING' AND expires_at <= CAST(:at AS timestamptz)""")
 _GET = text(f"""
     SELECT {COLUMNS}, {DELIVERY} FROM command_approvals
     WHERE id = :id AND (CAST(:customer_id AS uuid) IS NULL OR customer_id = :customer_id)""")
@@ -177,6 +180,10 @@ def _told(what: str, row: Row[Any], at: datetime) -> events.NewEvent:
     return events.NewEvent(f"approval.{what}", approval_of(row), at, row.order_id, row.customer_id)
 
 
+def _count_overdue(connection: Connection, at: datetime) -> int:
+    return int(connection.execute(_OVERDUE, {"at": at}).scalar_one())
+
+
 class ApprovalStore:
     """Reads of approvals; what changes them goes through their tenant."""
 
@@ -204,6 +211,10 @@ class ApprovalStore:
         approval = await self._database.look(read, key_of("appr", approval_id), scope=scope)
         self._remember(approval)
         return approval
+
+    async def overdue(self, *, at: datetime) -> int:
+        """How many pending ones' time was over at this moment."""
+        return await self._database.look(_count_overdue, at)
 
     async def page(
         self,

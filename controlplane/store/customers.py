@@ -18,16 +18,18 @@ from actors.people import Author, Scope
 from actors.runtime.ports import Clock, Ids
 from controlplane.store import audit, events
 from controlplane.store.account_rows import Account, Holder
-from controlplane.store.credentials import NewLink, link_for
+from controlplane.store.credentials import NewLink, forget_proofs, link_for
 from controlplane.store.database import Database
 from controlplane.store.keys import key_of, missing
 from controlplane.store.orders import ORDER_COLUMNS, order_of
 from controlplane.store.scope import covers
+from controlplane.store.session_endings import end_all
 from controlplane.store.sessions import NEWS as SESSIONS
 from controlplane.store.tables.accounts import founding_members, subscriptions, users
 from controlplane.store.tables.orders import orders
 from controlplane.store.tables.search import matches, prefix_query
 from controlplane.store.transaction import tell_after_commit
+from controlplane.store.versions import version_of
 from protocol.faults import Conflict
 from protocol.ids import CustomerId, format_id
 from protocol.objects import Customer, FoundingMember, Order, Subscription
@@ -66,14 +68,15 @@ class CustomerStore:
         self._ids = ids
 
     async def list(
-        self, scope: Scope, search: str | None, *, offset: int, limit: int
+        self, scope: Scope, search: str | None, status: AccountStatus | None = None, *, offset: int, limit: int
     ) -> tuple[Sequence[Customer], int]:
         """A portion of the customers, newest first, and how many there are in all.
 
         Args:
             search: beginnings of words of the address, name or company; None or blank for all.
+            status: of which status; None for all.
         """
-        return await self._database.read(_list, scope, search, offset, limit, self._clock.now())
+        return await self._database.read(_list, scope, search, status, offset, limit, self._clock.now())
 
     async def get(self, scope: Scope, customer_id: CustomerId) -> Customer:
         """One customer.
@@ -92,15 +95,26 @@ class CustomerStore:
         keys = self._ids.uuid7(), self._ids.uuid7()
         return await self._database.write(_create, author, new, *keys, self._clock.now())
 
-    async def change(self, author: Author, scope: Scope, customer_id: CustomerId, change: CustomerChange) -> Customer:
-        """Change a customer's details.
+    async def change(
+        self,
+        author: Author,
+        scope: Scope,
+        customer_id: CustomerId,
+        change: CustomerChange,
+        *,
+        version: str | None = None,
+    ) -> Customer:
+        """Change a customer's details; the sessions of one who is no longer active end for good.
+
+        Args:
+            version: what the author saw (`details_of`); None: they did not say.
 
         Raises:
             NotFound: there is none, or it is not within the scope.
-            Conflict: the address is another customer's.
+            Conflict: the address is another customer's, or the customer was changed meanwhile.
         """
         try:
-            return await self._database.write(_change, author, scope, customer_id, change, self._clock.now())
+            return await self._database.write(_change, author, scope, customer_id, change, version, self._clock.now())
         except IntegrityError as error:
             raise _address_taken(str(change.email)) from error
 
@@ -132,9 +146,17 @@ def _customers() -> Select[Any]:
 
 
 def _list(
-    connection: Connection, scope: Scope, search: str | None, offset: int, limit: int, now: datetime
+    connection: Connection,
+    scope: Scope,
+    search: str | None,
+    status: AccountStatus | None,
+    offset: int,
+    limit: int,
+    now: datetime,
 ) -> tuple[Sequence[Customer], int]:
     conditions = [covers(scope, users.c.id)]
+    if status is not None:
+        conditions.append(users.c.status == status)
     if search and search.strip():
         words = prefix_query(search)
         if words is None:
@@ -165,6 +187,11 @@ def _orders_of(connection: Connection, customers: Sequence[UUID]) -> defaultdict
         for row in rows.mappings():
             owned[row["user_id"]].append(order_of(row))
     return owned
+
+
+def read_customer(connection: Connection, customer_id: CustomerId, now: datetime) -> Customer:
+    """A customer that exists."""
+    return _get(connection, Scope.everything(), customer_id, now)
 
 
 def _get(connection: Connection, scope: Scope, customer_id: CustomerId, now: datetime) -> Customer:
@@ -257,6 +284,7 @@ def _change(
     scope: Scope,
     customer_id: CustomerId,
     change: CustomerChange,
+    version: str | None,
     now: datetime,
 ) -> Customer:
     key = key_of("cust", customer_id)
@@ -266,6 +294,8 @@ def _change(
     if locked.first() is None:
         raise missing("cust", customer_id)
     before = _get(connection, scope, customer_id, now)
+    if version is not None and version != version_of(details_of(before)):
+        raise Conflict(f"the customer {before.name} was changed meanwhile; read them again", details=before)
     values = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not UNSET}
     if all(getattr(before, name) == value for name, value in values.items()):
         return before
@@ -274,9 +304,20 @@ def _change(
     old, new = audit.difference(before, after)
     audit.record(connection, author, "customer.changed", customer_id, at=now, before=old, after=new, customer_id=key)
     events.emit(connection, "customer.changed", at=now, customer_id=key, data=after)
+    account = Account(UserType.CUSTOMER, key)
+    if before.email != after.email or after.status is not AccountStatus.ACTIVE:
+        # Links went to the former address, whose reader need not be this customer any more.
+        forget_proofs(connection, account)
     if before.status is not after.status:
+        if after.status is not AccountStatus.ACTIVE:
+            end_all(connection, author, account, now=now)
         tell_after_commit(connection, SESSIONS)
     return after
+
+
+def details_of(customer: Customer) -> CustomerChange:
+    """What people change of a customer: its version does not move with usage, orders or billing."""
+    return CustomerChange(email=customer.email, name=customer.name, company=customer.company, status=customer.status)
 
 
 def _address_taken(email: str) -> Conflict:

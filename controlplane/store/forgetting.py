@@ -10,13 +10,9 @@ from sqlalchemy import Connection, TextClause, text
 from actors.runtime.ports import Clock
 from controlplane.store.database import Database
 from controlplane.store.events import EventStore
+from controlplane.store.system_settings import chosen
+from controlplane.system_settings.own import Hub
 
-#: Long enough for a timeline, and for whoever comes back from a holiday weekend.
-EVENTS_KEPT: Final = timedelta(days=7)
-#: An acknowledged promise is sent no more; what became of it stands with its command or approval.
-PROMISES_KEPT: Final = timedelta(days=30)
-#: A wrapper sends a message again until it is accepted; one that was away for longer than this may be taken twice.
-MESSAGES_KEPT: Final = timedelta(days=180)
 _PAGE: Final = 5_000
 
 # Skips what others hold: whoever holds it has a later chance, and two nodes share the work.
@@ -25,6 +21,11 @@ _PROMISES = text("""
         SELECT d.order_id, d.seq FROM deliveries d JOIN server_connections s ON s.order_id = d.order_id
         WHERE d.created_at < :before AND d.seq <= s.acked_seq
         ORDER BY d.created_at LIMIT :most FOR UPDATE OF d SKIP LOCKED)""")
+
+_STATISTICS = text("""
+    DELETE FROM server_stats_snapshots WHERE id IN (
+        SELECT id FROM server_stats_snapshots WHERE at < CAST(:before AS timestamptz)
+        ORDER BY at LIMIT :most FOR UPDATE SKIP LOCKED)""")
 
 _MESSAGES = text("""
     DELETE FROM tenant_inbox WHERE (order_id, message_id) IN (
@@ -40,16 +41,39 @@ class Forgetting:
         self._clock = clock
 
     async def events(self) -> int:
-        """Forget events older than `EVENTS_KEPT`; returns how many."""
-        return await EventStore(self._database).sweep(before=self._clock.now() - EVENTS_KEPT)
+        """Forget events older than `hub.eventsKeptDays`; returns how many."""
+        days = (await self._database.look(chosen, Hub)).events_kept_days
+        return await EventStore(self._database).sweep(before=self._clock.now() - timedelta(days=days))
+
+    async def statistics(self) -> int:
+        """Forget what was measured of servers longer than `hub.statsKeptDays` ago; returns how much."""
+        return await self._database.write(_forget_statistics, self._clock.now())
 
     async def promises(self) -> int:
-        """Forget promises that were acknowledged and are older than `PROMISES_KEPT`; returns how many."""
-        return await self._database.write(_delete, _PROMISES, self._clock.now() - PROMISES_KEPT)
+        """Forget promises that were acknowledged and are older than `hub.promisesKeptDays`; returns how many.
+
+        An acknowledged promise is sent no more; what became of it stands with its command or approval.
+        """
+        return await self._database.write(_forget_promises, self._clock.now())
 
     async def messages(self) -> int:
-        """Forget the ids of messages taken longer than `MESSAGES_KEPT` ago; returns how many."""
-        return await self._database.write(_delete, _MESSAGES, self._clock.now() - MESSAGES_KEPT)
+        """Forget the ids of messages taken longer than `hub.messagesKeptDays` ago; returns how many.
+
+        A wrapper sends a message again until it is accepted; one that was away for longer may be taken twice.
+        """
+        return await self._database.write(_forget_messages, self._clock.now())
+
+
+def _forget_statistics(connection: Connection, now: datetime) -> int:
+    return _delete(connection, _STATISTICS, now - timedelta(days=chosen(connection, Hub).stats_kept_days))
+
+
+def _forget_promises(connection: Connection, now: datetime) -> int:
+    return _delete(connection, _PROMISES, now - timedelta(days=chosen(connection, Hub).promises_kept_days))
+
+
+def _forget_messages(connection: Connection, now: datetime) -> int:
+    return _delete(connection, _MESSAGES, now - timedelta(days=chosen(connection, Hub).messages_kept_days))
 
 
 def _delete(connection: Connection, statement: TextClause, before: datetime) -> int:

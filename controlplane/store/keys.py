@@ -18,6 +18,7 @@ _NOUNS = {
     "sess": "session",
     "inv": "invitation",
     "sub": "subscription",
+    "key": "API key",
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -18,34 +18,47 @@ from controlplane.store import audit, events
 from controlplane.store.database import Database
 from controlplane.store.keys import key_of, missing
 from controlplane.store.scope import covers
+from controlplane.store.system_settings import chosen
 from controlplane.store.tables.accounts import subscriptions, users
 from controlplane.store.tables.orders import orders
 from controlplane.store.tables.search import matches, prefix_query
+from controlplane.store.versions import demand_version
+from controlplane.system_settings.outside import Provisioning
+from controlplane.system_settings.own import Hub
 from protocol.faults import Conflict, ValidationError
 from protocol.ids import CustomerId, OrderId, SubscriptionId, format_id, parse_id
 from protocol.objects import Order
 from protocol.words import PLAN_OF_TIER, AutomationMode, OrderStatus, SubscriptionStatus, Tier
 
-#: Tokens a month that a tier buys, before a founding member's multiplier.
-TOKEN_BASES: Final[Mapping[Tier, int]] = {
-    Tier.LITE: 2_500_000,
-    Tier.BUILD: 7_500_000,
-    Tier.SCALE: 20_000_000,
-}
-
 # As the predicate of the unique index reads: a bound parameter would not match it.
 _HOLDS_ITS_DOMAIN: Final = text("status <> 'CANCELLED'")
 
 
+class Offer(NamedTuple):
+    """What a tier holds: tokens a month before a founding member's multiplier, and tools."""
+
+    tokens: int
+    tools: tuple[str, ...]
+
+
+def offer_of(settings: Hub, tier: Tier) -> Offer:
+    """What a tier holds, as was chosen."""
+    return {
+        Tier.LITE: Offer(settings.tokens_lite, settings.tools_lite),
+        Tier.BUILD: Offer(settings.tokens_build, settings.tools_build),
+        Tier.SCALE: Offer(settings.tokens_scale, settings.tools_scale),
+    }[tier]
+
+
 class NewOrder(msgspec.Struct, frozen=True):
-    """What makes an order; `domain` is a lower-case host name."""
+    """What makes an order; `domain` is a lower-case host name, without `tools` and `ssh_port` it has the settings'."""
 
     user_id: CustomerId
     tier: Tier
     domain: str
-    tools: list[str]
+    tools: list[str] | None
     server_ip: str | None
-    ssh_port: int
+    ssh_port: int | None
     automation_mode: AutomationMode
 
 
@@ -66,19 +79,12 @@ class OrderQuery(msgspec.Struct, frozen=True):
 
 
 class OrderStore:
-    """The orders in the database.
+    """The orders in the database."""
 
-    Args:
-        token_bases: what a tier's subscription grants, in tokens a month.
-    """
-
-    def __init__(
-        self, database: Database, *, clock: Clock, ids: Ids, token_bases: Mapping[Tier, int] = TOKEN_BASES
-    ) -> None:
+    def __init__(self, database: Database, *, clock: Clock, ids: Ids) -> None:
         self._database = database
         self._clock = clock
         self._ids = ids
-        self._token_bases = token_bases
 
     async def list(self, scope: Scope, query: OrderQuery, *, offset: int, limit: int) -> tuple[Sequence[Order], int]:
         """A portion of the orders, newest first, and how many there are in all."""
@@ -105,17 +111,22 @@ class OrderStore:
             new,
             self._ids.uuid7(),
             self._ids.uuid7(),
-            self._token_bases[new.tier],
             self._clock.now(),
         )
 
-    async def change(self, author: Author, scope: Scope, order_id: OrderId, change: OrderChange) -> Order:
+    async def change(
+        self, author: Author, scope: Scope, order_id: OrderId, change: OrderChange, *, version: str | None = None
+    ) -> Order:
         """Change server details.
+
+        Args:
+            version: what the author saw; None: they did not say.
 
         Raises:
             NotFound: there is none, or it is not within the scope.
+            Conflict: it was changed meanwhile.
         """
-        return await self._database.write(_change, author, scope, order_id, change, self._clock.now())
+        return await self._database.write(_change, author, scope, order_id, change, version, self._clock.now())
 
 
 def order_of(row: Mapping[Any, Any]) -> Order:
@@ -134,6 +145,7 @@ def order_of(row: Mapping[Any, Any]) -> Order:
         portainer_url=f"https://portainer.{row['domain']}",
         created_at=row["created_at"],
         fulfilled_at=row["fulfilled_at"],
+        failed_step=None if row["failed_step"] is None else OrderStatus(row["failed_step"]),
     )
 
 
@@ -194,19 +206,19 @@ def _create(
     new: NewOrder,
     key: UUID,
     subscription_key: UUID,
-    token_base: int,
     now: datetime,
 ) -> Order:
     customer = _existing_customer(connection, new.user_id)
+    offer = offer_of(chosen(connection, Hub), new.tier)
     values = {
         "id": key,
         "user_id": customer,
         "status": OrderStatus.PAYMENT_CONFIRMED,
         "tier": new.tier,
         "domain": new.domain,
-        "tools": new.tools,
+        "tools": list(offer.tools) if new.tools is None else new.tools,
         "server_ip": new.server_ip,
-        "ssh_port": new.ssh_port,
+        "ssh_port": chosen(connection, Provisioning).ssh_port if new.ssh_port is None else new.ssh_port,
         "automation_mode": new.automation_mode,
         "created_at": now,
         "updated_at": now,
@@ -226,7 +238,7 @@ def _create(
     order = order_of(row)
     audit.record(connection, author, "order.created", order.id, at=now, after=order, customer_id=customer)
     events.emit(connection, "order.created", at=now, order_id=key, data=order)
-    _begin_subscription(connection, author, customer, subscription_key, new.tier, token_base, now)
+    _begin_subscription(connection, author, customer, subscription_key, new.tier, offer.tokens, now)
     return order
 
 
@@ -285,10 +297,12 @@ def _change(
     scope: Scope,
     order_id: OrderId,
     change: OrderChange,
+    version: str | None,
     now: datetime,
 ) -> Order:
     before_row = _row(connection, scope, order_id, for_update=True)
     before = order_of(before_row)
+    demand_version(before, version, f"the order {order_id}")
     values = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not UNSET}
     if all(getattr(before, name) == value for name, value in values.items()):
         return before

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -16,7 +15,9 @@ from controlplane.store import audit
 from controlplane.store.database import Database
 from controlplane.store.keys import key_of, missing
 from controlplane.store.mail import NEWS as MAIL
+from controlplane.store.system_settings import chosen
 from controlplane.store.transaction import tell_after_commit
+from controlplane.system_settings.own import Hub, Notifications
 from protocol.ids import CustomerId
 from protocol.words import ApprovalMail
 
@@ -52,8 +53,11 @@ class PreferenceChange(msgspec.Struct, frozen=True, kw_only=True):
     approval_mail: ApprovalMail | UnsetType = UNSET
 
 
-#: What holds for a customer who never chose.
-DEFAULT_PREFERENCES: Final = Preferences(timezone="UTC", locale="en", approval_mail=ApprovalMail.AT_ONCE)
+def default_preferences(connection: Connection) -> Preferences:
+    """What holds for a customer who never chose: as staff have chosen for all of them."""
+    hub = chosen(connection, Hub)
+    mode = chosen(connection, Notifications).approval_mail
+    return Preferences(timezone=hub.default_timezone, locale=hub.default_locale, approval_mail=mode)
 
 
 class PreferenceStore:
@@ -79,7 +83,7 @@ class PreferenceStore:
 def _read(connection: Connection, user_id: UUID) -> Preferences:
     row = connection.execute(_READ, {"user_id": user_id}).one_or_none()
     if row is None:
-        return DEFAULT_PREFERENCES
+        return default_preferences(connection)
     return Preferences(timezone=row.timezone, locale=row.locale, approval_mail=ApprovalMail(row.approval_mail))
 
 

@@ -21,6 +21,8 @@ from controlplane.store.database import Database
 from controlplane.store.keys import key_of, missing
 from controlplane.store.orders import read_order
 from controlplane.store.outbox import hold
+from controlplane.store.system_settings import chosen
+from controlplane.system_settings.own import Hub
 from protocol.console import ServerTold
 from protocol.faults import Conflict, NotFound, Unauthorized
 from protocol.ids import CustomerId, OrderId, ServerId, format_id
@@ -33,7 +35,6 @@ class Seals(Protocol):
     def seal(self, value: bytes) -> bytes: ...
 
 
-TOKEN_LIFE: Final = timedelta(days=7)
 _PREFIX_LETTERS: Final = 12
 _HEARTBEAT = msgspec.json.Decoder(HeartbeatBody)
 
@@ -202,6 +203,13 @@ def revoke(connection: Connection, order_id: UUID, *, author: Author, at: dateti
         raise NotFound("no server is registered for this order")
 
 
+def shut_out(connection: Connection, order_id: UUID, *, author: Author, at: datetime) -> None:
+    """End whatever lets an order's server in: its registration tokens and its key, where it has any."""
+    connection.execute(_VOID_TOKENS, {"order_id": order_id, "at": at})
+    if connection.execute(_SERVER, {"order_id": order_id}).one_or_none() is not None:
+        revoke(connection, order_id, author=author, at=at)
+
+
 def issue_token(
     connection: Connection, order_id: UUID, *, token: str, author: Author, at: datetime, ids: Ids
 ) -> RegistrationToken:
@@ -217,7 +225,7 @@ def issue_token(
     if order.status == "CANCELLED":
         raise Conflict(f"order {format_id('ord', order_id)} is cancelled")
     connection.execute(_VOID_TOKENS, {"order_id": order_id, "at": at})
-    expires_at = at + TOKEN_LIFE
+    expires_at = at + timedelta(days=chosen(connection, Hub).registration_token_days)
     connection.execute(
         _NEW_TOKEN,
         {"id": ids.uuid7(), "order_id": order_id, "hash": hash_of(token), "at": at, "expires_at": expires_at},

@@ -6,6 +6,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from controlplane.api.call import Call
 from controlplane.api.callers import StaffCaller
+from controlplane.api.entity_tags import expected_version, show_version
 from controlplane.api.fields import Domain, IpAddress, Port, Search, ToolNames, each_once, normal_address
 from controlplane.api.guards_people import Staff
 from controlplane.api.paging import Listing, Page
@@ -20,9 +21,6 @@ from protocol.words import AutomationMode, OrderStatus, Tier
 
 routes = Router("/api/v1/admin/orders", guard=Staff(Permission.ORDERS_READ), tag="Orders")
 
-#: Where a provisioned server listens for SSH.
-SSH_PORT = 22_022
-
 
 class OrderQuery(Page, rename="camel", kw_only=True, frozen=True):
     """Which orders to list."""
@@ -33,14 +31,14 @@ class OrderQuery(Page, rename="camel", kw_only=True, frozen=True):
 
 
 class OrderBody(Struct, rename="camel"):
-    """An order to create."""
+    """An order to create; without `tools` it has those of its tier, without `sshPort` the port of the settings."""
 
     user_id: CustomerId
     tier: Tier
     domain: Domain
-    tools: ToolNames = []
+    tools: ToolNames | None = None
     server_ip: IpAddress | None = None
-    ssh_port: Port = SSH_PORT
+    ssh_port: Port | None = None
 
 
 class OrderPatch(Struct, rename="camel"):
@@ -66,7 +64,7 @@ async def create_order(call: Call[StaffCaller], body: OrderBody) -> Order:
         user_id=body.user_id,
         tier=body.tier,
         domain=body.domain.lower(),
-        tools=each_once(body.tools),
+        tools=None if body.tools is None else each_once(body.tools),
         server_ip=None if body.server_ip is None else normal_address(body.server_ip, field="serverIp"),
         ssh_port=body.ssh_port,
         automation_mode=AutomationMode.MANUAL,
@@ -76,13 +74,13 @@ async def create_order(call: Call[StaffCaller], body: OrderBody) -> Order:
 
 @routes.get("/{order_id}", raises=(NotFound,))
 async def get_order(call: Call[StaffCaller], order_id: OrderId) -> Order:
-    """Read an order."""
-    return await call.hub.orders.get(call.caller.scope, order_id)
+    """Read an order; `ETag` is for `If-Match`."""
+    return show_version(call, await call.hub.orders.get(call.caller.scope, order_id))
 
 
-@routes.patch("/{order_id}", guard=Staff(Permission.ORDERS_WRITE), raises=(NotFound,))
+@routes.patch("/{order_id}", guard=Staff(Permission.ORDERS_WRITE), raises=(NotFound, Conflict))
 async def change_order(call: Call[StaffCaller], order_id: OrderId, body: OrderPatch) -> Order:
-    """Change an order's server details."""
+    """Change an order's server details. With `If-Match`: only what was read."""
     change = OrderChange(
         tools=body.tools if body.tools is UNSET else each_once(body.tools),
         server_ip=(
@@ -90,4 +88,6 @@ async def change_order(call: Call[StaffCaller], order_id: OrderId, body: OrderPa
         ),
         ssh_port=body.ssh_port,
     )
-    return await call.hub.orders.change(call.author, call.caller.scope, order_id, change)
+    version = expected_version(call)
+    changed = await call.hub.orders.change(call.author, call.caller.scope, order_id, change, version=version)
+    return show_version(call, changed)

@@ -16,6 +16,7 @@ from controlplane.api.paging import Listing, Page
 from controlplane.api.permissions import Permission
 from controlplane.api.router import Router
 from controlplane.store.keys import key_of
+from controlplane.system_settings.own import Hub
 from protocol.faults import Conflict, NotFound, ValidationError
 from protocol.ids import CommandId, ServerId
 from protocol.objects import RemoteCommand, Server
@@ -29,12 +30,12 @@ class NewCommand(msgspec.Struct, rename="camel"):
     """A command for a wrapper.
 
     Args:
-        expires_in_seconds: how long it waits for a tenant that is offline; a day unless said.
+        expires_in_seconds: how long it waits for a tenant that is offline; `hub.commandExpiryHours` unless said.
     """
 
     type: Annotated[str, Meta(pattern=r"^[A-Z][A-Z0-9_]{0,63}$(?!\n)", examples=["RESTART_SERVICE"])]
     payload: dict[str, Any] = {}
-    expires_in_seconds: Annotated[int, Meta(ge=1, le=30 * 86400)] = 86400
+    expires_in_seconds: Annotated[int, Meta(ge=1, le=30 * 86400)] | None = None
 
 
 @routes.get("")
@@ -63,9 +64,10 @@ async def command(call: Call[StaffCaller], server_id: ServerId, body: NewCommand
     if len(msgspec.json.encode(body.payload)) > PAYLOAD_BYTES:
         raise ValidationError.of("payload", f"must be at most {PAYLOAD_BYTES} bytes of JSON")
     server = await call.hub.servers.get(server_id, now=call.hub.clock.now())
-    return await call.hub.tenant(server.order_id).ask(
-        IssueCommand(body.type, body.payload, body.expires_in_seconds, call.author)
-    )
+    seconds = body.expires_in_seconds
+    if seconds is None:
+        seconds = (await call.hub.settings.of(Hub)).command_expiry_hours * 3600
+    return await call.hub.tenant(server.order_id).ask(IssueCommand(body.type, body.payload, seconds, call.author))
 
 
 @routes.get("/{server_id}/commands", raises=(NotFound,))

@@ -1,7 +1,7 @@
 """Who may call what: every route by hand, from the specification, and not from the guards that are held against it.
 
-O, A, M and S are the staff's roles OWNER, ADMIN, MANAGER and SUPPORT; C is a customer, T a tenant's key. `everybody`
-needs nothing. A route that is not here fails the tests.
+O, A, M and S are the staff's roles OWNER, ADMIN, MANAGER and SUPPORT; C is a customer, T a tenant's key, K an outside
+caller's key, Z the cron secret. `everybody` needs nothing. A route that is not here fails the tests.
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ ROUTES: dict[str, str] = {
     "GET /api/v1/admin/orders/{order_id}/events": STAFF,
     "GET /api/v1/admin/orders/{order_id}/automation": STAFF,
     "PATCH /api/v1/admin/orders/{order_id}/automation": "OAM",
+    "POST /api/v1/admin/orders/{order_id}/cancel": "OAM",
     "POST /api/v1/admin/orders/{order_id}/registration-token": "OA",
     # 4.5: ADMIN manages servers
     "GET /api/v1/admin/servers": STAFF,
@@ -87,6 +88,15 @@ ROUTES: dict[str, str] = {
     "GET /api/v1/admin/staff/{staff_id}": "OA",
     "PATCH /api/v1/admin/staff/{staff_id}": "O",
     "DELETE /api/v1/admin/staff/{staff_id}": "O",
+    # 4.12, 4.7: ADMIN has no settings to change; the keys of outside callers are like servers' tokens
+    "GET /api/v1/admin/settings": "OA",
+    "PATCH /api/v1/admin/settings": "O",
+    "POST /api/v1/admin/settings/test-email": "O",
+    "GET /api/v1/admin/api-keys": "OA",
+    "POST /api/v1/admin/api-keys": "OA",
+    "DELETE /api/v1/admin/api-keys/{api_key_id}": "OA",
+    "GET /api/v1/admin/founding-members": STAFF,
+    "POST /api/v1/admin/customers/{customer_id}/founding-member": "OA",
     # 4.8
     "GET /api/v1/admin/agents/templates": STAFF,
     "GET /api/v1/admin/orders/{order_id}/agents": STAFF,
@@ -124,6 +134,12 @@ ROUTES: dict[str, str] = {
     "POST /api/v1/tenant/config-applied": "T",
     "POST /api/v1/tenant/activity": "T",
     "POST /api/v1/tenant/image-update": "T",
+    # 7: K is an outside caller's API key
+    "GET /api/v1/public/founding-members/count": EVERYBODY,
+    "GET /api/v1/public/orders/{order_id}": "K",
+    # 9: Z is whoever holds the cron secret
+    "POST /api/v1/cron/approval-expiry": "Z",
+    "POST /api/v1/cron/stats-cleanup": "Z",
     # probes and documents
     "GET /healthz": EVERYBODY,
     "GET /readyz": EVERYBODY,

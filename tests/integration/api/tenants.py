@@ -15,13 +15,19 @@ from actors.root import plant
 from actors.runtime.ports import SystemRandomness
 from actors.runtime.system import ActorSystem
 from actors.tenant.messages import Attach, FrameArrived
+from controlplane.api.hub import Hub
 from controlplane.api.mount import build_app
 from controlplane.api.routes import routers
+from controlplane.services.jobs import Expiry, standing_jobs
 from controlplane.services.live_query import LiveQueries
+from controlplane.services.upkeep import Upkeep
 from controlplane.store.agents import AgentStore
 from controlplane.store.approvals import ApprovalStore
 from controlplane.store.commands import CommandStore
+from controlplane.store.database import Database
 from controlplane.store.events import EventStore
+from controlplane.store.forgetting import Forgetting
+from controlplane.store.job_runs import JobRunStore
 from controlplane.store.order_book import PostgresOrderBook
 from controlplane.store.orders import NewOrder
 from controlplane.store.polling import PollingStore
@@ -171,6 +177,22 @@ class Town:
         return [tuple(row) for row in rows]
 
 
+def upkeep_of(hub: Hub, database: Database, book: PostgresTenantBook, system: ActorSystem) -> Upkeep:
+    """The jobs by the clock, as a Hub has them."""
+    expiry = Expiry(
+        system,
+        lambda: book.tenants_overdue(at=hub.clock.now()),
+        lambda: hub.approvals.overdue(at=hub.clock.now()),
+    )
+    forgetting = Forgetting(database, clock=hub.clock)
+    jobs = standing_jobs(
+        expiry=expiry.sweep,
+        statistics={"statistics": forgetting.statistics},
+        forgetting={"promises": forgetting.promises},
+    )
+    return Upkeep(jobs, JobRunStore(database), clock=hub.clock, ids=hub.ids)
+
+
 @asynccontextmanager
 async def open_town(people: People) -> AsyncIterator[Town]:
     """Give the people's Hub its tenants."""
@@ -189,5 +211,6 @@ async def open_town(people: People) -> AsyncIterator[Town]:
         hub.polling = PollingStore(database, heartbeat_seconds=30)
         hub.webhooks = ServerWebhookStore(database)
         hub.preferences = PreferenceStore(database, clock=hub.clock)
+        hub.upkeep = upkeep_of(hub, database, book, system)
         people.app = build_app(routers(), hub)
         yield Town(people, await people.owner(), people.browser())

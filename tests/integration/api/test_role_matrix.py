@@ -15,7 +15,7 @@ from protocol.ids import parse_id
 from protocol.words import Role, UserType
 from tests.integration.api.route_table import EVERYBODY, ROUTES, allowed
 from tests.integration.api.tenants import Town, open_town
-from tests.people import PASSWORD, TESTER, People
+from tests.people import CRON_SECRET, PASSWORD, TESTER, People
 
 ROLES = {"O": Role.OWNER, "A": Role.ADMIN, "M": Role.MANAGER, "S": Role.SUPPORT}
 #: The letters of those who sign in.
@@ -30,6 +30,7 @@ class Callers:
     accounts: dict[str, str]
     key: str
     pending: str
+    outside: str
 
     async def token(self, letter: str) -> str | None:
         """A fresh token each time: some routes end sessions."""
@@ -37,6 +38,10 @@ class Callers:
             return None
         if letter == "T":
             return self.key
+        if letter == "K":
+            return self.outside
+        if letter == "Z":
+            return CRON_SECRET.reveal()
         if letter == "p":
             return self.pending
         account = self.accounts[letter]
@@ -70,7 +75,9 @@ async def gather(town: Town) -> Callers:
     tenant = await town.tenant()
     accounts["C"] = tenant.customer.id
     account = Account(UserType.CUSTOMER, parse_id("cust", tenant.customer.id))
-    return Callers(town, accounts, tenant.key, await people.identity.two_factor.begin_sign_in(account))
+    outside = await people.hub.api_keys.create(TESTER, "matrix", None)
+    pending = await people.identity.two_factor.begin_sign_in(account)
+    return Callers(town, accounts, tenant.key, pending, outside.key)
 
 
 def refusal_of(letter: str, who: str) -> int | None:
@@ -92,7 +99,7 @@ async def test_every_caller_on_every_route(people: People):
             if who is None:
                 wrong.append(f"{endpoint.method} {endpoint.path} is not in the hand-written table")
                 continue
-            for letter in (*PERSONS, "T", "-", "p"):
+            for letter in (*PERSONS, "T", "K", "Z", "-", "p"):
                 status = (await callers.call(letter, endpoint)).status_code
                 wanted = refusal_of(letter, who)
                 right = status == wanted if wanted is not None else status not in {401, 403, 405, 500}

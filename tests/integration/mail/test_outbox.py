@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from email.headerregistry import Address
 from typing import Any
 
 import pytest
@@ -280,7 +281,7 @@ async def test_mail_that_is_off_keeps_what_is_written_and_says_so(office: Office
     off = MailService(
         office.store,
         carrier=None,
-        sender=office.service._sender,
+        sender=Address("LetsBe Hub", "hub", "letsbe.biz"),
         sealer=office.sealer,
         clock=office.clock,
         randomness=office.randomness,

@@ -6,8 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 from controlplane.store.database import Database
-from controlplane.store.forgetting import MESSAGES_KEPT, PROMISES_KEPT, Forgetting
+from controlplane.store.forgetting import Forgetting
+from controlplane.system_settings.own import Hub
 from tests.contract.shelves import NOW, PostgresShelf, asked, decide, registered
+
+PROMISES_KEPT = timedelta(days=Hub().promises_kept_days)
+MESSAGES_KEPT = timedelta(days=Hub().messages_kept_days)
 
 
 class At:

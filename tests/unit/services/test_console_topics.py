@@ -73,15 +73,18 @@ def test_staff_topics_are_not_the_customers():
         assert not exists(topic, UserType.STAFF)
 
 
+HIGH_ROOMS = {"usage", "staff", "settings", "key"}
+
+
 def test_what_roles_may_watch():
     """By hand, so that a slip in the table shows."""
     for role in Role:
         access = access_of(role)
         assert all(allows(access, topic) for topic in ("fleet", "approvals", "orders", "customers", OF_ORDER))
         high = role in (Role.OWNER, Role.ADMIN)
-        assert allows(access, "staff") == high
-        assert access.rooms & {"usage", "staff"} == ({"usage", "staff"} if high else set())
-        assert access.rooms | {"usage", "staff"} == REACH.keys() - {"account"}, "who signs in is the customer's to know"
+        assert allows(access, "staff") == allows(access, "settings") == high
+        assert access.rooms & HIGH_ROOMS == (HIGH_ROOMS if high else set())
+        assert access.rooms | HIGH_ROOMS == REACH.keys() - {"account"}, "who signs in is the customer's to know"
 
 
 def test_viewers_are_counted_by_room_and_leave_nothing_behind():
