@@ -47,6 +47,14 @@ def test_every_option_that_is_named_exists() -> None:
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", PAGE)) - foreign <= known
 
 
+def test_every_option_of_webhooks_is_told_in_the_words_of_its_help() -> None:
+    told = dict(re.findall(r"^\| `(--[a-z0-9-]+)(?: [A-Z:]+)?` \| (.+) \|$", PAGE, re.MULTILINE))
+    helps = {option.opts[0]: option.help for option in main.commands["run"].params if isinstance(option, click.Option)}  # type: ignore[attr-defined]
+    wanted = {name for name in helps if "webhook" in name or name in ("--accept-v1", "--diun-token-file")}
+    assert wanted == {"--webhooks", "--webhook-url", "--accept-v1", "--diun-token-file"}
+    assert {name: told.get(name) for name in wanted} == {name: helps[name] for name in wanted}
+
+
 def test_every_option_of_install_is_told() -> None:
     own = options_of(main.commands["install"])  # type: ignore[attr-defined]
     assert {name for name in own if name not in PAGE} == {"--environment-file", "--program"}
