@@ -73,7 +73,7 @@ class Docker(Category, frozen=True):
     provisioner_image: Annotated[str, Meta(pattern=NAME, description="The image of the provisioner.")] = (
         "letsbe/provisioner"
     )
-    provisioner_tag: Annotated[str, Meta(pattern=NAME, description="Its tag.")] = "latest"
+    provisioner_tag: Annotated[str, Meta(pattern=NAME, description="The tag of that image.")] = "latest"
     pull_policy: Annotated[PullPolicy, Meta(description="When the image is fetched.")] = PullPolicy.MISSING
     network: Annotated[str, Meta(pattern=NAME, description="The network of its containers.")] = "bridge"
     memory_mb: Annotated[int, Meta(ge=64, le=65_536, description="Memory of one container, in megabytes.")] = 512
@@ -85,7 +85,9 @@ class Dockerhub(Category, frozen=True):
 
     AWAITS: ClassVar[str | None] = "Docker Hub"
 
-    registry_url: Annotated[str, Meta(pattern=URL, description="The registry.")] = "https://index.docker.io/v1/"
+    registry_url: Annotated[str, Meta(pattern=URL, description="The address of the registry.")] = (
+        "https://index.docker.io/v1/"
+    )
     username: Annotated[str, Meta(pattern=NAME, description="The account's name. None: anonymous.")] | None = None
     token: Annotated[Secret, Meta(description="The account's access token.")] | None = None
     namespace: Annotated[str, Meta(pattern=NAME, description="Where our images lie.")] = "letsbe"
@@ -96,7 +98,7 @@ class Gitea(Category, frozen=True):
 
     AWAITS: ClassVar[str | None] = "Gitea"
 
-    url: Annotated[str, Meta(pattern=URL, description="Its address.")] | None = None
+    url: Annotated[str, Meta(pattern=URL, description="The address of the Git server.")] | None = None
     username: Annotated[str, Meta(pattern=NAME, description="The account's name.")] | None = None
     token: Annotated[Secret, Meta(description="The account's access token.")] | None = None
     organization: Annotated[str, Meta(pattern=NAME, description="The organization that owns the stacks.")] = "letsbe"
@@ -109,7 +111,7 @@ class Netcup(Category, frozen=True):
 
     AWAITS: ClassVar[str | None] = "Netcup"
 
-    api_url: Annotated[str, Meta(pattern=URL, description="The base of its API.")] = (
+    api_url: Annotated[str, Meta(pattern=URL, description="The base address of its API.")] = (
         "https://www.servercontrolpanel.de/scp-core/api/v1"
     )
     auth_url: Annotated[str, Meta(pattern=URL, description="Where it signs us in.")] = (
@@ -126,13 +128,17 @@ class Storage(Category, frozen=True):
 
     AWAITS: ClassVar[str | None] = "S3"
 
-    endpoint: Annotated[str, Meta(pattern=URL, description="Its address.")] | None = None
-    region: Annotated[str, Meta(pattern=NAME, description="Its region.")] = "eu-central-1"
-    bucket: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$(?!\n)", description="The bucket.")] = (
-        "letsbe-hub"
-    )
-    access_key_id: Annotated[str, Meta(pattern=r"^[!-~]{1,128}$(?!\n)", description="Who signs in.")] | None = None
+    endpoint: Annotated[str, Meta(pattern=URL, description="The address of the storage.")] | None = None
+    region: Annotated[str, Meta(pattern=NAME, description="The region of the bucket.")] = "eu-central-1"
+    bucket: Annotated[
+        str, Meta(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$(?!\n)", description="The name of the bucket.")
+    ] = "letsbe-hub"
+    access_key_id: (
+        Annotated[str, Meta(pattern=r"^[!-~]{1,128}$(?!\n)", description="Who signs in at the storage.")] | None
+    ) = None
     secret_access_key: Annotated[Secret, Meta(description="The secret of who signs in.")] | None = None
     path_style: Annotated[bool, Meta(description="Whether the bucket stands in the path, as MinIO wants it.")] = True
-    prefix: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._/-]{0,128}$(?!\n)", description="Before every name.")] = ""
+    prefix: Annotated[
+        str, Meta(pattern=r"^[A-Za-z0-9._/-]{0,128}$(?!\n)", description="What stands before every object's name.")
+    ] = ""
     timeout_seconds: Annotated[int, Meta(ge=1, le=300, description="How long a request may take.")] = 30

@@ -225,3 +225,11 @@ async def test_a_value_of_another_release_is_read_as_the_default(people: People)
     await people.database.write(lambda connection: connection.execute(spoil))
     assert (await people.settings.of(Hub)).tokens_lite == 2_500_000
     assert (await shown(owner))["hub.tokensLite"]["value"] == 2_500_000
+
+
+async def test_a_test_mail_says_in_the_answer_why_it_did_not_go(people: People):
+    owner = await people.owner()
+    answer = data(await owner.post(f"{PATH}/test-email", json={}))
+    assert (answer["sent"], answer["to"], answer["route"]) == (False, "owner@letsbe.biz", None)
+    assert answer["message"].startswith("no mail goes out: mail is off")
+    assert bad_fields(await owner.post(f"{PATH}/test-email", json={"to": "nobody"})) == ["to"]
