@@ -104,12 +104,13 @@ def examine_files(tenants: int, settings: Settings) -> Finding:
 async def examine_mail(carrier: Carrier | None) -> Finding:
     """Mail would go out."""
     if carrier is None:
-        remedy = "set HUB_SMTP_URL and HUB_MAIL_FROM, if people shall be told by mail"
+        remedy = "set HUB_SMTP_URL and HUB_MAIL_FROM, or the settings of mail, if people shall be told by mail"
         return Finding("mail", None, "off: nobody is told by mail of what waits", remedy)
     try:
         return Finding("mail", True, await carrier.check())
     except CarrierDown as failure:
-        return Finding("mail", False, str(failure), "check HUB_SMTP_URL and HUB_MAIL_FROM, and that the server runs")
+        remedy = "check HUB_SMTP_URL and HUB_MAIL_FROM, or the settings of mail, and that the server runs"
+        return Finding("mail", False, str(failure), remedy)
 
 
 def judge_outbox(backlog: Backlog, now: datetime.datetime) -> Finding:
@@ -245,7 +246,7 @@ def _look(connection: Connection, now: Callable[[datetime.timezone], datetime.da
 
 
 def _sealed_keys(connection: Connection) -> tuple[int, list[bytes]]:
-    """How many tenants there are, and what is sealed for the oldest and the newest of them and of second factors."""
+    """How many tenants there are, and what is sealed: for the oldest and newest tenants and factors, and settings."""
     if not inspect(connection).has_table("server_connections"):
         return 0, []
     tenants = connection.execute(text("SELECT count(*) FROM server_connections")).scalar_one()
@@ -254,7 +255,8 @@ def _sealed_keys(connection: Connection) -> tuple[int, list[bytes]]:
             "(SELECT key_sealed FROM server_connections ORDER BY id LIMIT :limit) UNION ALL "
             "(SELECT key_sealed FROM server_connections ORDER BY id DESC LIMIT :limit) UNION ALL "
             "(SELECT secret_sealed FROM second_factors ORDER BY id LIMIT :limit) UNION ALL "
-            "(SELECT secret_sealed FROM second_factors ORDER BY id DESC LIMIT :limit)"
+            "(SELECT secret_sealed FROM second_factors ORDER BY id DESC LIMIT :limit) UNION ALL "
+            "(SELECT sealed FROM system_settings WHERE sealed IS NOT NULL)"
         ),
         {"limit": _KEYS_TRIED},
     )

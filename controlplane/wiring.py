@@ -41,6 +41,7 @@ from controlplane.services.console_presence import PresenceFeed
 from controlplane.services.jobs import Expiry, standing_jobs
 from controlplane.services.live_query import LiveQueries
 from controlplane.services.sealing import Sealer
+from controlplane.services.setting_seals import seal_settings_anew
 from controlplane.services.upkeep import Job, Sweep, Upkeep
 from controlplane.services.webhook_address import Addresses
 from controlplane.services.webhook_client import WebhookClient
@@ -107,7 +108,8 @@ async def open_hub(
         chosen = SettingStore(database, clock=clock, ids=ids, vault=sealer, locked=locked_settings(settings))
         mail = build_mail(database, settings, chosen, sealer, clock=clock, randomness=randomness)
         identity = open_identity(database, settings, folder, sealer, mail, clock=clock, ids=ids, randomness=randomness)
-        jobs = _jobs(database, system, tenant_book, identity.sweeps, clock)
+        seals = {"older seals of settings": partial(seal_settings_anew, chosen, sealer)}
+        jobs = _jobs(database, system, tenant_book, {**identity.sweeps, **seals}, clock)
         hub = Hub(
             clock=clock,
             ids=ids,

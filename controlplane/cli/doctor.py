@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 import msgspec
 import trio
 
+from actors.runtime.ports import SystemClock, SystemIds, SystemRandomness
 from controlplane import logs
 from controlplane.doctor import Finding, examine_database, examine_disk, examine_folder, examine_mail
-from controlplane.opening import build_carrier, open_database
+from controlplane.integrations.mail_carrier import Carrier
+from controlplane.opening import build_carrier, build_chosen_carrier, open_database
+from controlplane.secret import Secret
+from controlplane.services.mail_choices import MailChoices
+from controlplane.services.sealing import Sealer
 from controlplane.settings import Settings, SettingsError
 from controlplane.state_folder import StateFolder, StateFolderError
-from controlplane.store.database import DatabaseMisconfigured
+from controlplane.store.database import Database, DatabaseMisconfigured
 from controlplane.store.postmaster import EmbeddedPostgresError
+from controlplane.store.system_settings import SettingStore
 from protocol.faults import Overloaded
 
 REFUSALS = (EmbeddedPostgresError, DatabaseMisconfigured, Overloaded)
@@ -55,8 +63,9 @@ async def _examine() -> list[Finding]:
         Finding("settings", True, "every variable is understood"),
         examine_folder(folder.path),
         examine_disk(folder.path),
-        await examine_mail(build_carrier(settings)),
     ]
+    if settings.smtp_url is not None:
+        findings.append(await examine_mail(build_carrier(settings)))
     if settings.embedded and not (folder.path / "postgres" / "data").exists():
         return [*findings, Finding("database", None, "the embedded one is not made yet", "`hub serve` makes it")]
     try:
@@ -76,6 +85,20 @@ async def _examine_database(settings: Settings, folder: StateFolder) -> list[Fin
     )
     try:
         async with open_database(settings, folder, join=True) as database:
-            return await examine_database(database, settings, keys)
+            findings = await examine_database(database, settings, keys)
+            if settings.smtp_url is None and any(one.check == "schema" and one.ok for one in findings):
+                findings.append(await examine_mail(await _chosen_carrier(database, keys)))
+            return findings
     except REFUSALS as refusal:
         return [Finding("database", False, str(refusal), remedy)]
+
+
+async def _chosen_carrier(database: Database, keys: Sequence[Secret]) -> Carrier | None:
+    """What takes mail out as staff have chosen it."""
+    if not keys:
+        return None
+    clock = SystemClock()
+    ids = SystemIds(clock, SystemRandomness())
+    chosen = SettingStore(database, clock=clock, ids=ids, vault=Sealer(keys))
+    way = await MailChoices(chosen, build_chosen_carrier).way()
+    return None if way is None else way.carrier

@@ -44,6 +44,10 @@ _SET = text("""
             CAST(:at AS timestamptz), CAST(:by AS text))
     ON CONFLICT (name) DO UPDATE SET value = excluded.value, sealed = excluded.sealed,
         updated_at = excluded.updated_at, updated_by = excluded.updated_by""")
+_SEALED = text("SELECT name, sealed FROM system_settings WHERE sealed IS NOT NULL ORDER BY name")
+_RESEAL = text("""
+    UPDATE system_settings SET sealed = CAST(:new AS bytea)
+    WHERE name = CAST(:name AS text) AND sealed = CAST(:old AS bytea)""")
 _FORGET = text("DELETE FROM system_settings WHERE name = CAST(:name AS text)")
 
 _CATEGORY_OF: Final = {struct: name for name, struct in CATEGORIES.items()}
@@ -151,6 +155,14 @@ class SettingStore:
         """
         return await self._database.look(chosen, category, self._vault if secrets else None)
 
+    async def sealed(self) -> list[tuple[str, bytes]]:
+        """Every secret as it is kept, by the setting's name."""
+        return await self._database.look(_all_sealed)
+
+    async def reseal(self, name: str, old: bytes, new: bytes) -> int:
+        """Keep the same secret sealed anew, unless it was changed meanwhile; returns how many that were."""
+        return await self._database.write(_reseal, name, old, new)
+
     async def change(self, author: Author, changes: Mapping[str, Any], *, version: str | None = None) -> ShownSettings:
         """Change settings, all or none.
 
@@ -166,6 +178,14 @@ class SettingStore:
         return await self._database.write(
             _change, author, changes, keys, version, self._vault, self._locked, self._clock.now()
         )
+
+
+def _all_sealed(connection: Connection) -> list[tuple[str, bytes]]:
+    return [(row.name, bytes(row.sealed)) for row in connection.execute(_SEALED)]
+
+
+def _reseal(connection: Connection, name: str, old: bytes, new: bytes) -> int:
+    return connection.execute(_RESEAL, {"name": name, "old": old, "new": new}).rowcount
 
 
 def _value_of(setting: Setting, stored: str) -> Any:

@@ -6,9 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 from sqlalchemy import text
 
 from controlplane.secret import Secret
+from controlplane.services.sealing import Sealer
+from controlplane.services.setting_seals import seal_settings_anew
 from controlplane.system_settings.own import Email, Hub
 from controlplane.system_settings.registry import CATEGORIES, SETTINGS
 from tests.integration.api.tenants import bad_fields, data, open_town, refusal
@@ -233,3 +236,23 @@ async def test_a_test_mail_says_in_the_answer_why_it_did_not_go(people: People):
     assert (answer["sent"], answer["to"], answer["route"]) == (False, "owner@letsbe.biz", None)
     assert answer["message"].startswith("no mail goes out: mail is off")
     assert bad_fields(await owner.post(f"{PATH}/test-email", json={"to": "nobody"})) == ["to"]
+
+
+async def test_secrets_are_sealed_anew_when_the_master_key_changes(people: People):
+    owner = await people.owner()
+    data(await owner.patch(PATH, json={"gitea.token": "first", "netcup.clientId": "scp"}))
+    old, new = Fernet.generate_key(), Fernet.generate_key()
+    stranger = Sealer([Secret(old.decode())])
+    await people.database.write(
+        lambda connection: connection.execute(
+            text("UPDATE system_settings SET sealed = :sealed WHERE name = 'gitea.token'"),
+            {"sealed": stranger.seal(b"first")},
+        )
+    )
+    rotated = Sealer([Secret(new.decode()), Secret(old.decode())])
+    assert await seal_settings_anew(people.settings, rotated) == 1
+    assert await seal_settings_anew(people.settings, rotated) == 0
+    [(name, sealed)] = await people.settings.sealed()
+    assert (name, Sealer([Secret(new.decode())]).open(sealed)) == ("gitea.token", b"first")
+    # What cannot be opened stays, and is told in the log.
+    assert await seal_settings_anew(people.settings, stranger) == 0
