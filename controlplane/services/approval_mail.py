@@ -78,7 +78,7 @@ class ApprovalMailer:
                 log.warning("mail.approvals_wait", reason=fault.message)
                 rest = MOST_SECONDS
             await trio.sleep(self._gap_seconds)
-            with trio.move_on_after(rest - self._gap_seconds):
+            with trio.move_on_after(max(rest - self._gap_seconds, 0.0)):
                 await self._poked.wait()
 
     async def look(self) -> float:

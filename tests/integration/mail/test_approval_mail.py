@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 import trio
+import trio.testing
 from sqlalchemy import text
 
 from controlplane.store import mail
@@ -244,4 +245,16 @@ async def test_a_commit_wakes_the_reader_and_that_wakes_the_sender(database: Dat
             office.clock.advance(minutes=2)
             await office.ask(resident)
             await until(lambda: len(office.server.mails) == 2)
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_falls_due_sooner_than_it_looks_again_is_mailed(database: Database) -> None:
+    async with open_office(database, grace_seconds=3) as office, trio.open_nursery() as nursery:
+        await office.ask(await office.resident())
+        office.clock.advance(seconds=2.9)  # it looks every half second
+        assert 0 < await office.mailer.look() < 0.5
+        nursery.start_soon(office.mailer.run)
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        office.clock.advance(seconds=0.2)
+        await until(office.states, what="the mail")
         nursery.cancel_scope.cancel()
