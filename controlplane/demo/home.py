@@ -6,6 +6,8 @@ import base64
 import fcntl
 import os
 import secrets
+import shlex
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Final
 
 import trio
 
+from controlplane.demo import newest_letter
 from controlplane.demo.failure import DemoFailed
 from controlplane.secret import Secret
 from controlplane.state_folder import FILE_MODE, FOLDER_MODE, StateFolder
@@ -23,16 +26,22 @@ _SETUP_TOKEN: Final = "demo-setup-token"  # noqa: S105 - its file's name
 
 
 class Home:
-    """The demo's part of a state folder: `demo/`, and its passwords among the folder's secrets."""
+    """The demo's part of a state folder: `demo/`, and its passwords among the folder's secrets.
+
+    Attributes:
+        mail: where the Hub's mail goes, unless its settings send it elsewhere.
+    """
 
     def __init__(self, folder: StateFolder) -> None:
         self._folder = folder
         self.path = folder.path.absolute() / "demo"
+        self.mail = self.path / "mail"
 
     def make(self) -> None:
         """Make the folders that are missing, for this user alone."""
-        for folder in (self.path, self.path / "logs", self.path / "wrappers"):
+        for folder in (self.path, self.path / "logs", self.path / "wrappers", self.mail):
             folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
+        newest_letter.forget_old(self.mail)
 
     @asynccontextmanager
     async def alone(self, say: Callable[[str], None]) -> AsyncIterator[int]:
@@ -99,6 +108,13 @@ class Home:
     def curl_file(self, who: str) -> Path:
         """The file from which curl takes somebody's session."""
         return self.path / f"{who}.curl"
+
+    def write_reader(self) -> Path:
+        """The script that shows the newest letter."""
+        path = self.path / "newest-mail"
+        command = shlex.join([sys.executable, "-m", newest_letter.__name__, str(self.mail)])
+        write_privately(path, f"#!/bin/sh\n# Shows the newest letter that the demo's Hub has sent.\nexec {command}\n")
+        return path
 
     def keep_session(self, who: str, token: Secret) -> None:
         """Write a session where curl finds it, and neither a process list nor a shell's history does."""

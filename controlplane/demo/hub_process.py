@@ -60,7 +60,7 @@ class HubProcess:
                 name="the Hub",
                 words=(sys.executable, "-m", "controlplane", "serve", "--bind", self._settings.bind),
                 log=log,
-                environment=process_environment(),
+                environment=process_environment(smtp_url=self._mail_route()),
                 endings=_ENDINGS,
                 on_line=self._hear,
             )
@@ -78,6 +78,10 @@ class HubProcess:
             with trio.move_on_after(_TOKEN_SECONDS):
                 await self._token_told.wait()
         return child
+
+    def _mail_route(self) -> str | None:
+        """Mail goes into the demo's folder, unless the settings send it somewhere."""
+        return self._home.mail.as_uri() if self._settings.smtp_url is None else None
 
     def _hear(self, line: str) -> None:
         if found := _TOKEN_LINE.search(line):

@@ -200,6 +200,7 @@ class _Demo:
             asked=asked,
             curl_file=self._home.curl_file(CUSTOMER.who),
             switch=self._wrappers.write_switch(),
+            reader=self._home.write_reader() if self._settings.smtp_url is None else None,
             home=self._home.path,
             hub_pid=hub_pid,
         )

@@ -48,6 +48,7 @@ class Ready:
         waiting: approvals that wait for the customer who signs in.
         asked: one of these; None while no agent has asked.
         switch: the script that switches the absent tenant on.
+        reader: the script that shows the newest letter; None where mail goes out into the world.
     """
 
     seconds: float
@@ -62,6 +63,7 @@ class Ready:
     asked: CommandApproval | None
     curl_file: Path
     switch: Path
+    reader: Path | None
     home: Path
     hub_pid: int | None
 
@@ -85,14 +87,20 @@ def ready_screen(ready: Ready) -> str:
             "  2 Sign in as staff in a private window. Both decide the same one: the second is told by whom.",
             f"  3 Kill the Hub under open pages (kill -9 {_of(ready.hub_pid)}): they say so, and miss nothing.",
             f"  4 sh {shlex.quote(str(ready.switch))}   brings {absent} back: it gets what waited",
-            f"  5 On a phone: HUB_BIND=0.0.0.0:{port} HUB_PUBLIC_URL=http://<this machine>:{port} make demo",
+            f"  5 {_mail(ready.reader)}",
+            f"  6 On a phone: HUB_BIND=0.0.0.0:{port} HUB_PUBLIC_URL=http://<this machine>:{port} make demo",
             "",
             *_curl_lines(ready),
-            "",
-            f"Logs, curl files and what the agents did (wrappers/*/effects.log): {ready.home}",
+            f"Logs, curl files, mail, what the agents did (wrappers/*/effects.log): {ready.home}",
             "Ctrl-C ends everything; the next start continues.",
         ]
     )
+
+
+def _mail(reader: Path | None) -> str:
+    if reader is None:
+        return "What waits for half a minute is mailed, by your HUB_SMTP_URL."
+    return f"sh {shlex.quote(str(reader))}   shows the newest mail; what waits 30 s is mailed"
 
 
 def _of(pid: int | None) -> str:

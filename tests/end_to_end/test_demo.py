@@ -38,7 +38,12 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason=
 
 def environment(state: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HUB_", "DATABASE_", "PORT"))}
-    return {**kept, "HUB_STATE_DIR": str(state), "PYTHONIOENCODING": "utf-8"}
+    return {
+        **kept,
+        "HUB_STATE_DIR": str(state),
+        "HUB_MAIL_GRACE_SECONDS": "1",  # the first letter need not be waited for
+        "PYTHONIOENCODING": "utf-8",
+    }
 
 
 class Demo:
@@ -129,6 +134,13 @@ def data_of(line: str) -> Any:
     answer = json.loads(run.stdout)
     assert answer["success"], answer
     return answer["data"]
+
+
+def letter_by(line: str) -> str | None:
+    """The letter that the printed line shows; None where there is none yet."""
+    run = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=30, check=False, cwd="/")
+    assert run.stderr == ""
+    return run.stdout if run.returncode == 0 else None
 
 
 def processes_of(state: Path) -> dict[int, str]:
@@ -230,6 +242,12 @@ def test_a_newcomer_decides_by_the_printed_lines_and_the_next_start_continues(
     assert (outcome["outcome"], outcome["status"]) == ("executed", "APPROVED")
     effects = "".join(path.read_text() for path in state.glob("demo/wrappers/*/effects.log"))
     assert f'"tool":"{decided["toolName"]}"' in effects
+
+    reader = first.found(r"^  5 (sh \S+/newest-mail) ")
+    letter = until(lambda: letter_by(reader), every=1)
+    assert re.match(r"To: \S+@\S+\nSubject: \S.*\n\n", letter)
+    assert f"{first.address}/" in letter
+    assert all(path.stat().st_mode & 0o077 == 0 for path in (state / "demo" / "mail").iterdir())
 
     for secret in ("demo/customer.curl", "demo/staff.curl", "secrets/demo-staff-password", "demo/logs/hub.log"):
         assert (state / secret).stat().st_mode & 0o077 == 0, secret

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from email.headerregistry import Address
 from pathlib import Path
 
 import msgspec
 import pytest
+import trio
 
 from controlplane.demo.cast import COMPANIES, ROLES
+from controlplane.demo.newest_letter import KEPT, forget_old, letters, main
 from controlplane.demo.screen import Ready, ready_screen
+from controlplane.integrations.mail_carrier import Message
+from controlplane.integrations.mail_folder import FolderCarrier
 from controlplane.secret import Secret
 from controlplane.store.agent_templates import TEMPLATES
 from controlplane.store.agent_templates.tools import application_of
@@ -61,8 +67,9 @@ def test_the_cast_is_whole_and_no_script_needs_what_is_not_installed() -> None:
         assert part.agents.keys() <= set(ROLES)
 
 
+@pytest.mark.parametrize("mailed_here", [True, False])
 @pytest.mark.parametrize("asked", [True, False])
-def test_the_screen_is_one_screen(asked: bool) -> None:
+def test_the_screen_is_one_screen(asked: bool, mailed_here: bool) -> None:
     approval = msgspec.json.decode(msgspec.json.encode(APPROVAL), type=CommandApproval) if asked else None
     home = Path("/root/letsbe-hub/state/demo")
     ready = Ready(
@@ -78,6 +85,7 @@ def test_the_screen_is_one_screen(asked: bool) -> None:
         asked=approval,
         curl_file=home / "customer.curl",
         switch=home / "switch-on",
+        reader=home / "newest-mail" if mailed_here else None,
         home=home,
         hub_pid=12345,
     )
@@ -85,3 +93,33 @@ def test_the_screen_is_one_screen(asked: bool) -> None:
     assert len(lines) <= SCREEN_LINES
     assert max(map(len, lines)) <= SCREEN_COLUMNS, max(lines, key=len)
     assert lines[-1] == "Ctrl-C ends everything; the next start continues."
+    assert ("sh /root/letsbe-hub/state/demo/newest-mail" in "\n".join(lines)) == mailed_here
+
+
+def test_the_newest_letter_is_shown_as_it_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(tmp_path) == 1
+    assert f"no letter yet in {tmp_path}" in capsys.readouterr().out
+    link = f"http://127.0.0.1:8000/customer/approvals?a={'x' * 90}"
+    for day, subject in ((2, "Müller fragt"), (1, "older"), (3, "Zwei Fragen warten – größer")):
+        message = Message(
+            message_id=f"m{day}@hub.example",
+            sender=Address("Hub", "hub", "localhost"),
+            recipient="maria@acme.example",
+            subject=subject,
+            text=f"Decide here: {link}\n",
+            html="<p>Decide</p>",
+            date=datetime(2026, 3, day, 12, tzinfo=UTC),
+        )
+        trio.run(FolderCarrier(tmp_path).send, message)
+    assert main(tmp_path) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"To: maria@acme.example\nSubject: Zwei Fragen warten – größer\n\nDecide here: {link}\n")
+    assert "<p>" not in said
+
+
+def test_of_old_letters_the_newest_are_kept(tmp_path: Path) -> None:
+    for number in range(KEPT + 3):
+        (tmp_path / f"20260301-{number:06d}-m.eml").touch()
+    forget_old(tmp_path)
+    assert len(letters(tmp_path)) == KEPT
+    assert letters(tmp_path)[0].name == "20260301-000003-m.eml"
