@@ -6,6 +6,7 @@ import os
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -100,11 +101,18 @@ class HubProcess:
                 self.kill()
 
 
+def free_port() -> int:
+    """A port nobody listens on now: whoever brings an Origin needs to know the address before the start."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 @contextmanager
-def running_hub() -> Iterator[HubProcess]:
+def running_hub(*, port: int = 0) -> Iterator[HubProcess]:
     """A Hub on a fresh state folder, ended and removed afterwards."""
     state = Path(tempfile.mkdtemp(prefix="hub-bench-"))
-    hub = HubProcess(state)
+    hub = HubProcess(state, port=port)
     try:
         hub.start()
         yield hub
