@@ -138,7 +138,7 @@ class Settings:
         "How mail goes out: smtp://user:password@host:587 (STARTTLS), smtps:// (TLS), smtp+plain:// (to this machine "
         "only), or file:///folder, which keeps it (for development).",
         secret=True,
-        unset="no mail is sent",
+        unset="as chosen in the settings of mail",
         show=str,
     )
     mail_from: Address | None = setting(  # noqa: RUF009 - a field specifier
