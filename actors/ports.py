@@ -246,8 +246,22 @@ class OrderBook(Protocol):
         """Raises NotFound."""
 
     async def change_automation(
-        self, order_id: UUID, mode: AutomationMode, *, author: Author, at: datetime
-    ) -> Order: ...
+        self,
+        order_id: UUID,
+        mode: AutomationMode,
+        *,
+        author: Author,
+        version: str | None,
+        scope: Scope,
+        at: datetime,
+    ) -> Order:
+        """Raises NotFound outside the scope, Conflict when the order is cancelled or not of that version any more."""
+
+    async def cancel(self, order_id: UUID, *, author: Author, version: str | None, scope: Scope, at: datetime) -> Order:
+        """End the order, its registration tokens and its server's key.
+
+        Raises NotFound outside the scope, Conflict when the order is cancelled or not of that version any more.
+        """
 
     async def move(
         self, order_id: UUID, expected: OrderStatus, to: OrderStatus, *, author: Author, at: datetime

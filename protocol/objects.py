@@ -48,7 +48,11 @@ class FoundingMember(Spoken):
 
 
 class Order(Spoken):
-    """One rented server and its way from payment to fulfilment (specification section 4.3)."""
+    """One rented server and its way from payment to fulfilment (specification section 4.3).
+
+    Args:
+        failed_step: where a FAILED one goes on; None for all others.
+    """
 
     id: OrderId
     user_id: CustomerId
@@ -63,6 +67,7 @@ class Order(Spoken):
     portainer_url: str
     created_at: datetime
     fulfilled_at: datetime | None
+    failed_step: OrderStatus | None = None
 
 
 class Customer(Spoken):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from actors.order.lifecycle import may_follow
-from actors.order.messages import ChangeAutomation, MoveOrder
+from actors.order.lifecycle import holds, may_follow
+from actors.order.messages import CancelOrder, ChangeAutomation, MoveOrder
 from actors.ports import OrderBook
 from actors.runtime.actor import Actor
 from actors.runtime.ports import Clock
@@ -34,12 +34,20 @@ class OrderActor(Actor):
 
     async def receive(self, message: object) -> Order:
         match message:
-            case ChangeAutomation(mode, author):
-                self._order = await self._book.change_automation(self._key, mode, author=author, at=self._clock.now())
+            case ChangeAutomation(mode, author, version, scope):
+                self._order = await self._book.change_automation(
+                    self._key, mode, author=author, version=version, scope=scope, at=self._clock.now()
+                )
+            case CancelOrder(author, version, scope):
+                self._order = await self._book.cancel(
+                    self._key, author=author, version=version, scope=scope, at=self._clock.now()
+                )
             case MoveOrder(to, author):
                 order = await self._book.load(self._key)
-                if not may_follow(order.status, to):
+                if not may_follow(order.status, to, failed_step=order.failed_step):
                     raise Conflict(f"order {order.id} is {order.status}; it cannot become {to}", details=order)
+                if holds(order.status, order.automation_mode, to):
+                    raise Conflict(f"order {order.id} is paused", details=order)
                 self._order = await self._book.move(self._key, order.status, to, author=author, at=self._clock.now())
             case _:
                 raise TypeError(f"an order has no answer to {type(message).__name__}")

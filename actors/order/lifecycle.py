@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Final
 
-from protocol.words import OrderStatus
+from protocol.words import AutomationMode, OrderStatus
 
 _S = OrderStatus
 
@@ -21,15 +21,27 @@ STEPS: Final = (
     _S.FULFILLED,
 )
 
-#: What may follow each status. A failed order resumes at any step; a fulfilled or cancelled one has ended.
+#: What may follow each status, but for the step at which a failed order goes on. A cancelled one has ended.
 NEXT: Final[Mapping[OrderStatus, frozenset[OrderStatus]]] = {
     **{step: frozenset({follower, _S.FAILED, _S.CANCELLED}) for step, follower in pairwise(STEPS)},
-    _S.FAILED: frozenset({*STEPS[:-1], _S.CANCELLED}),
+    _S.FAILED: frozenset({_S.CANCELLED}),
     _S.FULFILLED: frozenset({_S.CANCELLED}),
     _S.CANCELLED: frozenset(),
 }
 
 
-def may_follow(now: OrderStatus, then: OrderStatus) -> bool:
-    """Whether an order may go from one status to another."""
-    return then in NEXT[now]
+def may_follow(now: OrderStatus, then: OrderStatus, *, failed_step: OrderStatus | None = None) -> bool:
+    """Whether an order may go from one status to another.
+
+    The database holds orders to the same way (the trigger `orders_may_move`), but for one thing that only it is told: a
+    server that registers makes its order FULFILLED from any step, since it runs, whatever was still to do.
+
+    Args:
+        failed_step: where a FAILED order goes on.
+    """
+    return then in NEXT[now] or (now is _S.FAILED and then is failed_step)
+
+
+def holds(status: OrderStatus, mode: AutomationMode, then: OrderStatus) -> bool:
+    """Whether the mode keeps an order from a move: a paused one stays where it is, unless it fails or is cancelled."""
+    return mode is AutomationMode.PAUSED and status is not then and then not in {_S.FAILED, _S.CANCELLED}

@@ -21,6 +21,7 @@ from actors.tenant.messages import (
     ChangeAgents,
     Detached,
     DropQuestion,
+    EndSession,
     FrameArrived,
     GoingAway,
     IssueCommand,
@@ -145,6 +146,9 @@ class TenantActor(Actor):
                 return self._register(message)
             case RevokeKey():
                 return self._revoke(message)
+            case EndSession(reason):
+                self._leave(CloseCode.KEY_REVOKED, reason)
+                return None
             case SomethingDue():
                 return self._expire() if self._alarm.rang() else None
             case PromisesDue(epoch):

@@ -6,12 +6,13 @@ from msgspec import UNSET, Struct, UnsetType
 
 from controlplane.api.call import Call
 from controlplane.api.callers import StaffCaller
+from controlplane.api.entity_tags import expected_version, show_version
 from controlplane.api.fields import CompanyName, EmailAddress, NewPassword, PersonName, Search
 from controlplane.api.guards_people import Staff
 from controlplane.api.paging import Listing, Page
 from controlplane.api.permissions import Permission
 from controlplane.api.router import Router
-from controlplane.store.customers import CustomerChange
+from controlplane.store.customers import CustomerChange, details_of
 from protocol.faults import Conflict, NotFound
 from protocol.ids import CustomerId
 from protocol.objects import Customer
@@ -24,6 +25,7 @@ class CustomerQuery(Page, rename="camel", kw_only=True, frozen=True):
     """Which customers to list."""
 
     search: Search | None = None
+    status: AccountStatus | None = None
 
 
 class NewCustomer(Struct, rename="camel"):
@@ -48,7 +50,7 @@ class CustomerPatch(Struct, rename="camel"):
 async def list_customers(call: Call[StaffCaller], query: CustomerQuery) -> Listing[Customer]:
     """List customers, newest first."""
     found, total = await call.hub.customers.list(
-        call.caller.scope, query.search, offset=query.offset, limit=query.page_size
+        call.caller.scope, query.search, query.status, offset=query.offset, limit=query.page_size
     )
     return Listing(found, query.page, query.page_size, total)
 
@@ -63,12 +65,23 @@ async def create_customer(call: Call[StaffCaller], body: NewCustomer) -> Custome
 
 @routes.get("/{customer_id}", raises=(NotFound,))
 async def get_customer(call: Call[StaffCaller], customer_id: CustomerId) -> Customer:
-    """Read a customer with orders and subscription."""
-    return await call.hub.customers.get(call.caller.scope, customer_id)
+    """Read a customer with orders and subscription; `ETag` is for `If-Match`."""
+    return _show(call, await call.hub.customers.get(call.caller.scope, customer_id))
 
 
 @routes.patch("/{customer_id}", guard=Staff(Permission.CUSTOMERS_WRITE), raises=(NotFound, Conflict))
 async def change_customer(call: Call[StaffCaller], customer_id: CustomerId, body: CustomerPatch) -> Customer:
-    """Change a customer's details; one who is no longer ACTIVE is signed out at once."""
+    """Change a customer's details; one who is no longer ACTIVE is signed out for good. With `If-Match`: only what was
+    read.
+    """
     change = CustomerChange(email=body.email, name=body.name, company=body.company, status=body.status)
-    return await call.hub.customers.change(call.author, call.caller.scope, customer_id, change)
+    version = expected_version(call)
+    return _show(
+        call, await call.hub.customers.change(call.author, call.caller.scope, customer_id, change, version=version)
+    )
+
+
+def _show(call: Call[StaffCaller], customer: Customer) -> Customer:
+    # Usage, orders and billing move by themselves, and must not make stale what a person is editing.
+    show_version(call, details_of(customer))
+    return customer

@@ -47,6 +47,7 @@ users = Table(
 )
 Index("ux_users_email", func.lower(users.c.email), unique=True)
 Index("ix_users_created_at", users.c.created_at.desc(), users.c.id.desc())
+Index("ix_users_status", users.c.status, users.c.created_at.desc(), users.c.id.desc())
 
 staff = Table(
     "staff",
@@ -96,7 +97,7 @@ subscriptions = Table(
     Column("tier", Text, nullable=False),
     # The tier's base; the limit that applies is this times a founding member's multiplier.
     Column("token_base", BigInteger, nullable=False),
-    Column("tokens_used", BigInteger, nullable=False, server_default="0"),
+    Column("tokens_used", BigInteger, nullable=False, server_default=text("0")),
     Column("stripe_customer_id", Text),
     Column("status", Text, nullable=False, server_default="ACTIVE"),
     Column("created_at", DateTime(timezone=True), nullable=False),

@@ -35,6 +35,8 @@ orders = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
     Column("fulfilled_at", DateTime(timezone=True)),
+    # Where a failed order goes on; kept by the trigger `orders_may_move`, which holds orders to their way.
+    Column("failed_step", Text),
     Column("search", TSVECTOR, Computed(searchable("domain || ' ' || coalesce(server_ip, '')"), persisted=True)),
     CheckConstraint(
         "status IN ('PAYMENT_CONFIRMED', 'AWAITING_SERVER', 'SERVER_READY', 'DNS_PENDING', 'DNS_READY', "
@@ -43,6 +45,12 @@ orders = Table(
     ),
     CheckConstraint("tier IN ('Lite', 'Build', 'Scale')", name="tier"),
     CheckConstraint("automation_mode IN ('AUTO', 'MANUAL', 'PAUSED')", name="automation_mode"),
+    CheckConstraint(
+        "failed_step IN ('PAYMENT_CONFIRMED', 'AWAITING_SERVER', 'SERVER_READY', 'DNS_PENDING', 'DNS_READY', "
+        "'PROVISIONING')",
+        name="failed_step",
+    ),
+    CheckConstraint("(status = 'FAILED') = (failed_step IS NOT NULL)", name="failed_somewhere"),
     CheckConstraint("ssh_port BETWEEN 1 AND 65535", name="ssh_port"),
     Index("ux_orders_domain", "domain", unique=True, postgresql_where=text("status <> 'CANCELLED'")),
     Index("ix_orders_user_id", "user_id", "created_at"),
@@ -50,3 +58,4 @@ orders = Table(
 )
 Index("ix_orders_created_at", orders.c.created_at.desc(), orders.c.id.desc())
 Index("ix_orders_status", orders.c.status, orders.c.created_at.desc(), orders.c.id.desc())
+Index("ix_orders_tier", orders.c.tier, orders.c.created_at.desc(), orders.c.id.desc())

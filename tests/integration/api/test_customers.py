@@ -159,7 +159,7 @@ async def test_a_page_costs_the_same_three_queries_whatever_is_on_it(people):
 
     def look(connection):
         event.listen(connection, "before_cursor_execute", lambda *given: statements.append(given[2]))
-        return customer_rows._list(connection, EVERYTHING, None, 0, 100, people.clock.now())
+        return customer_rows._list(connection, EVERYTHING, None, None, 0, 100, people.clock.now())
 
     found, total = await people.database.read(look)
     assert total == 5

@@ -51,6 +51,7 @@ async def test_an_order_is_created_read_and_listed_in_the_specifications_shape(p
         "portainerUrl": "https://portainer.acme.letsbe.biz",
         "createdAt": f"{people.clock.now():%Y-%m-%dT%H:%M:%SZ}",
         "fulfilledAt": None,
+        "failedStep": None,
     }
     assert (await owner.get(f"{URL}/{created['id']}")).json()["data"] == created
     listed = (await owner.get(URL)).json()

@@ -8,11 +8,12 @@ import pytest
 import trio
 
 from actors.order.lifecycle import NEXT, STEPS, may_follow
-from actors.order.messages import ChangeAutomation, MoveOrder
+from actors.order.messages import CancelOrder, ChangeAutomation, MoveOrder
 from actors.people import Author
 from actors.root import order_of, tenant_of
 from actors.runtime import ActorSystem
 from actors.runtime.ref import Ref
+from controlplane.store.versions import version_of
 from protocol.faults import Conflict, NotFound, Overloaded
 from protocol.ids import OrderId
 from protocol.words import AutomationMode, OrderStatus
@@ -38,7 +39,10 @@ def test_the_way_leads_step_by_step_to_a_running_server() -> None:
 def test_a_failed_order_resumes_a_cancelled_one_does_not() -> None:
     assert all(may_follow(step, S.FAILED) for step in STEPS[:-1])
     assert not may_follow(S.FULFILLED, S.FAILED)
-    assert all(may_follow(S.FAILED, step) for step in STEPS[:-1])
+    for failed in STEPS[:-1]:
+        goes_on = [status for status in OrderStatus if may_follow(S.FAILED, status, failed_step=failed)]
+        assert goes_on == sorted({failed, S.CANCELLED}, key=list(OrderStatus).index)
+    assert not any(may_follow(now, S.DNS_READY, failed_step=S.DNS_READY) for now in (S.FULFILLED, S.AWAITING_SERVER))
     assert not any(may_follow(S.CANCELLED, status) for status in OrderStatus)
     assert all(may_follow(status, S.CANCELLED) for status in OrderStatus if status is not S.CANCELLED)
 
@@ -50,6 +54,44 @@ async def test_an_order_moves(system: ActorSystem, book: FakeOrderBook) -> None:
         await ref.ask(MoveOrder(S.FULFILLED, ADA))
     assert refused.value.details.status is S.AWAITING_SERVER
     assert [action for action, _ in book.audit] == ["order.awaiting_server"]
+
+
+async def test_a_failed_order_goes_on_where_it_failed(system: ActorSystem, book: FakeOrderBook) -> None:
+    ref = an_order(system, book, S.DNS_PENDING)
+    assert (await ref.ask(MoveOrder(S.FAILED, ADA))).failed_step is S.DNS_PENDING
+    with pytest.raises(Conflict):
+        await ref.ask(MoveOrder(S.DNS_READY, ADA))
+    resumed = await ref.ask(MoveOrder(S.DNS_PENDING, ADA))
+    assert (resumed.status, resumed.failed_step) == (S.DNS_PENDING, None)
+
+
+async def test_a_paused_order_stays_where_it_is_unless_it_fails_or_is_cancelled(
+    system: ActorSystem, book: FakeOrderBook
+) -> None:
+    ref = an_order(system, book)
+    await ref.ask(ChangeAutomation(AutomationMode.PAUSED, ADA))
+    with pytest.raises(Conflict, match="is paused"):
+        await ref.ask(MoveOrder(S.AWAITING_SERVER, ADA))
+    assert (await ref.ask(MoveOrder(S.FAILED, ADA))).status is S.FAILED
+    with pytest.raises(Conflict, match="is paused"):
+        await ref.ask(MoveOrder(S.PAYMENT_CONFIRMED, ADA))
+    assert (await ref.ask(CancelOrder(ADA))).status is S.CANCELLED
+    with pytest.raises(Conflict, match="cancelled already"):
+        await ref.ask(CancelOrder(ADA))
+    with pytest.raises(Conflict, match="is cancelled"):
+        await ref.ask(ChangeAutomation(AutomationMode.AUTO, ADA))
+
+
+async def test_who_saw_an_older_order_changes_nothing(system: ActorSystem, book: FakeOrderBook) -> None:
+    ref = an_order(system, book)
+    [order] = book.orders.values()
+    seen = version_of(order)
+    await ref.ask(ChangeAutomation(AutomationMode.MANUAL, ADA, seen))
+    for message in (ChangeAutomation(AutomationMode.AUTO, ADA, seen), CancelOrder(ADA, seen)):
+        with pytest.raises(Conflict, match="changed meanwhile"):
+            await ref.ask(message)
+    [order] = book.orders.values()
+    assert (order.automation_mode, order.status) == (AutomationMode.MANUAL, S.PAYMENT_CONFIRMED)
 
 
 async def test_moves_at_once_are_made_one_after_another(system: ActorSystem, book: FakeOrderBook) -> None:
