@@ -15,6 +15,7 @@ import click
 import structlog
 import trio
 
+from wrapper.agent_tokens import AgentTokensWrong, read_agent_tokens
 from wrapper.answerers import Answerer, Program
 from wrapper.executors.declaration import ExecutorFileWrong, read_declarations
 from wrapper.gate_command import gate, outcome
@@ -122,6 +123,14 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
             type=click.Path(path_type=Path, dir_okay=False),
             metavar="FILE",
             help="File with the token that Diun sends as Authorization: Bearer; without it Diun is not listened to.",
+        ),
+        click.option(
+            "--agent-tokens-file",
+            envvar=f"{PREFIX}_AGENT_TOKENS_FILE",
+            type=click.Path(path_type=Path, dir_okay=False),
+            metavar="FILE",
+            help="TOML file with a token for each agent (mode 0600): who asks at /gate then proves which agent it is. "
+            "Without it a program of this machine is believed.",
         ),
         click.option(
             "--executors",
@@ -264,6 +273,9 @@ def _start(
             webhook_url=common["webhook_url"],
             accept_v1=common["accept_v1"],
             diun_token=_secret(None, common["diun_token_file"], "--diun-token"),
+            agent_tokens=None
+            if common["agent_tokens_file"] is None
+            else read_agent_tokens(common["agent_tokens_file"]),
             executors={} if common["executors"] is None else read_declarations(common["executors"]),
             answerers={**(answerers or {}), **_programs(common["answers"])},
             container_engine=common["container_engine"],
@@ -272,7 +284,7 @@ def _start(
         )
     except BadAddress as error:
         raise click.UsageError(str(error)) from error
-    except ExecutorFileWrong as error:
+    except (ExecutorFileWrong, AgentTokensWrong) as error:
         raise click.ClickException(str(error)) from error
     try:
         trio.run(run_process, options, companion, strict_exception_groups=True)

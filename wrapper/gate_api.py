@@ -18,9 +18,10 @@ import trio
 from msgspec import Meta
 
 from protocol.canonical import NotCanonical, args_hash
-from protocol.faults import Conflict, NotFound, Overloaded
+from protocol.faults import Conflict, Forbidden, NotFound, Overloaded, Unauthorized
 from protocol.tenant import Long, MessageId, Name
 from protocol.words import ApprovalOutcome, CommandClass, ToolOverride
+from wrapper.agent_tokens import AgentTokens
 from wrapper.approvals import DEFAULT_EXPIRY_SECONDS
 from wrapper.daemon import Wrapper
 from wrapper.gate import Pass, ToolCall
@@ -100,10 +101,12 @@ class GateApi:
 
     Args:
         wrapper: the running wrapper; None while it is still registering.
+        tokens: by which agents are told apart; None: a caller is believed.
     """
 
-    def __init__(self, wrapper: Callable[[], Wrapper | None]) -> None:
+    def __init__(self, wrapper: Callable[[], Wrapper | None], tokens: AgentTokens | None = None) -> None:
         self._find_wrapper = wrapper
+        self._tokens = tokens
         self._waiting = 0
 
     def add_to(self, api: LocalApi) -> None:
@@ -118,10 +121,20 @@ class GateApi:
             raise Overloaded("the wrapper is not registered with the Hub yet, so nothing runs", retry_after_seconds=5)
         return wrapper
 
+    def _demand_agent(self, request: LocalRequest, agent_id: str) -> None:
+        if self._tokens is None:
+            return
+        try:
+            self._tokens.demand(request.headers, agent_id)
+        except (Unauthorized, Forbidden) as fault:
+            log.warning("gate.refused", agent=agent_id, reason=fault.message)
+            raise
+
     # --- asking ------------------------------------------------------------------------------------------
 
     async def _ask(self, request: LocalRequest) -> LocalResponse:
         asked = read_fields(request.json(), GateRequest)
+        self._demand_agent(request, asked.agent_id)
         answer = await self._answer(asked)
         log.info(
             "gate.answered",
@@ -202,9 +215,12 @@ class GateApi:
     async def _outcome(self, request: LocalRequest) -> LocalResponse:
         said = read_fields(request.json(), OutcomeReport)
         name = request.parameters["requestId"]
+        if self._tokens is not None:
+            self._tokens.owner(request.headers)
         row = await self._wrapper.approvals.find(OWNER, name)
         if row is None:
             raise NotFound(f"there is no request {name[:100]}; calls that needed no approval have no outcome to say")
+        self._demand_agent(request, row.agent_id)
         withdrawn = row.state is ApprovalState.APPROVED and said.outcome is ApprovalOutcome.ABANDONED
         detail = None if said.detail is None else sayable(said.detail)
         if (row.state is ApprovalState.USED or withdrawn) and await self._wrapper.approvals.report(

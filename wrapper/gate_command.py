@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -20,6 +21,30 @@ _PAUSE_SECONDS: Final = 1.0
 _WORDS: Final = {"allow": "Allowed", "deny": "Denied", "pending": "Not decided yet"}
 
 
+def _bearer(_context: click.Context, _option: click.Parameter, path: Path | None) -> dict[str, str]:
+    """The header that proves which agent asks."""
+    if path is None:
+        return {}
+    try:
+        token = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.BadParameter(f"{path} cannot be read: {error}") from error
+    if not token.isprintable() or not token:
+        raise click.BadParameter(f"{path} must hold one line, the agent's token")
+    return {"Authorization": f"Bearer {token}"}
+
+
+_token: Final = click.option(
+    "--token-file",
+    "bearer",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="SAFETY_WRAPPER_AGENT_TOKEN_FILE",
+    callback=_bearer,
+    metavar="FILE",
+    help="File with the agent's own token, where the wrapper has --agent-tokens-file.",
+)
+
+
 class _Unusable(click.ClickException):
     """The wrapper cannot be asked: neither yes nor no."""
 
@@ -30,6 +55,7 @@ class _Unusable(click.ClickException):
 @click.argument("tool")
 @click.argument("arguments", default="{}", metavar="[JSON]")
 @click.option("--agent", required=True, metavar="AGENT", help="The agent that asks, as it-admin.")
+@_token
 @at
 @click.option(
     "--wait",
@@ -52,6 +78,7 @@ def gate(
     tool: str,
     arguments: str,
     agent: str,
+    bearer: dict[str, str],
     address: str,
     wait: float,
     say: str | None,
@@ -80,7 +107,7 @@ def gate(
     }
     given = {"humanReadable": say, "impact": impact, "expiresInSeconds": expires}
     body |= {name: value for name, value in given.items() if value is not None}
-    answer = _decided(address, body, wait)
+    answer = _decided(address, bearer, body, wait)
     _tell(answer)
     raise click.exceptions.Exit(0 if answer.get("decision") == "allow" else 1)
 
@@ -89,10 +116,11 @@ def gate(
 @click.argument("request_id", metavar="REQUEST_ID")
 @click.argument("became", type=click.Choice(["executed", "failed", "abandoned"]), metavar="executed|failed|abandoned")
 @click.option("--detail", metavar="TEXT", help="More about it, for the person who approved it.")
+@_token
 @at
-def outcome(request_id: str, became: str, detail: str | None, address: str) -> None:
+def outcome(request_id: str, became: str, detail: str | None, bearer: dict[str, str], address: str) -> None:
     """Say what became of an allowed call: the person who approved it is told."""
-    with httpx.Client(base_url=address, trust_env=False, timeout=_SLACK_SECONDS) as client:
+    with httpx.Client(base_url=address, headers=bearer, trust_env=False, timeout=_SLACK_SECONDS) as client:
         try:
             answer = client.post(f"/gate/{request_id}/outcome", json={"outcome": became, "detail": detail})
         except httpx.HTTPError as error:
@@ -101,11 +129,12 @@ def outcome(request_id: str, became: str, detail: str | None, address: str) -> N
     click.echo(f"Told: {became}.")
 
 
-def _decided(address: str, body: dict[str, Any], wait_seconds: float) -> dict[str, Any]:
+def _decided(address: str, bearer: dict[str, str], body: dict[str, Any], wait_seconds: float) -> dict[str, Any]:
     """Ask until there is a decision or the wait is over; always for the same request, so that nobody is asked twice."""
     until = time.monotonic() + wait_seconds
     heard = False
-    with httpx.Client(base_url=address, trust_env=False, timeout=WAIT_LIMIT_SECONDS + _SLACK_SECONDS) as client:
+    patience = WAIT_LIMIT_SECONDS + _SLACK_SECONDS
+    with httpx.Client(base_url=address, headers=bearer, trust_env=False, timeout=patience) as client:
         while True:
             left = max(until - time.monotonic(), 0.0)
             try:

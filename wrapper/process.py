@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import structlog
 import trio
 
+from wrapper.agent_tokens import AgentTokens
 from wrapper.agents import Effects, run_scripted_agents, scripted_executors
 from wrapper.answerers import Answerer
 from wrapper.daemon import Fittings, Wrapper
@@ -53,6 +54,7 @@ class Options:
         webhook_url: what the Hub is told at the registration: where its webhooks go.
         accept_v1: take webhooks under the specification's signature alone.
         diun_token: what Diun's webhooks carry.
+        agent_tokens: by which the gate tells agents apart; None: it believes its callers.
         script: what scripted agents want.
         executors: which local programs run commands.
         answerers: what answers live questions, besides what every wrapper answers.
@@ -70,6 +72,7 @@ class Options:
     webhook_url: str | None = None
     accept_v1: bool = False
     diun_token: Secret | None = None
+    agent_tokens: AgentTokens | None = None
     script: Scenario | None = None
     executors: Mapping[str, Declaration] = field(default_factory=dict)
     answerers: Mapping[str, Answerer] = field(default_factory=dict)
@@ -135,8 +138,8 @@ async def _run(
 
     api = LocalApi()
     add_health(api, status)
-    for local in (GateApi, ReportsApi):
-        local(lambda: running[0] if running else None).add_to(api)
+    GateApi(lambda: running[0] if running else None, options.agent_tokens).add_to(api)
+    ReportsApi(lambda: running[0] if running else None).add_to(api)
     await _listen_on(api, options.listen, nursery, "local_api.listening")
     outer_api = LocalApi()
     if options.webhooks is not None:

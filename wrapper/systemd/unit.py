@@ -28,7 +28,8 @@ class UnitWishes(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         program: the `safety-wrapper` to run.
         openclaw: bridge this server's OpenClaw gateway.
-        registration_token, master_key, gateway_token, diun_token: files of root's, handed over as credentials.
+        registration_token, master_key, gateway_token, diun_token, agent_tokens: files of root's, handed over as
+            credentials.
         container_engine: the engine's Unix socket.
         groups: further groups of the service's user.
     """
@@ -42,6 +43,7 @@ class UnitWishes(msgspec.Struct, frozen=True, kw_only=True):
     master_key: Path | None = None
     gateway_token: Path | None = None
     diun_token: Path | None = None
+    agent_tokens: Path | None = None
     executors: Path | None = None
     container_engine: Path | None = None
     groups: tuple[str, ...] = ()
@@ -62,6 +64,7 @@ def unit_text(wishes: UnitWishes) -> str:
         "master-key": wishes.master_key,
         "gateway-token": wishes.gateway_token,
         "diun-token": wishes.diun_token,
+        "agent-tokens": wishes.agent_tokens,
     }
     handed_over = {name: _plain(path) for name, path in credentials.items() if path is not None}
     words = [f"{_plain(wishes.program)} {'openclaw' if wishes.openclaw else 'run'}", f"--hub {_url(wishes.hub)}"]
@@ -122,6 +125,7 @@ _file = click.Path(path_type=Path, dir_okay=False)
 @click.option("--master-key-file", "master_key", type=_file, help="Default: a key made in the state folder.")
 @click.option("--gateway-token-file", "gateway_token", type=_file, help="OpenClaw's token, with --openclaw.")
 @click.option("--diun-token-file", "diun_token", type=_file, help="The token of Diun's webhooks.")
+@click.option("--agent-tokens-file", "agent_tokens", type=_file, help="The agents' tokens at the gate.")
 @click.option("--executors", type=_file, help="The file that declares what runs the Hub's commands.")
 @click.option("--container-engine", type=_file, help="The engine's Unix socket, as /run/docker.sock.")
 @click.option(

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from wrapper.agent_tokens import read_agent_tokens
 from wrapper.executors.declaration import Declaration, read_declarations
 from wrapper.executors.declaration import _Table as Table
 from wrapper.gate_api import (
@@ -60,3 +61,11 @@ def test_the_figures_are_the_codes():
     assert f"0 to {WAIT_LIMIT_SECONDS}, else {WAIT_SECONDS}" in PAGE
     assert OUTCOME_SECONDS == 3600
     assert f"at most {WAITING_REQUESTS} requests waiting" in PAGE
+
+
+def test_the_file_of_tokens_is_one(tmp_path: Path):
+    path = tmp_path / "agent-tokens.toml"
+    path.touch(mode=0o600)
+    path.write_text(example("toml agent-tokens"))
+    token = re.findall(r'it-admin = "(\w+)"', path.read_text())[0]
+    assert read_agent_tokens(path).owner({"authorization": f"Bearer {token}"}) == "it-admin"
