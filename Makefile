@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+FUZZ_CASES ?= 90
 STAMP  := $(VENV)/.installed
 
-.PHONY: help install demo check test test-openclaw bench lock clean
+.PHONY: help install demo check test fuzz test-openclaw bench lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -28,6 +29,9 @@ check: install ## format, lint, types, the laws of the house
 
 test: install ## the whole test suite, on a real PostgreSQL and real sockets
 	$(BIN)/pytest
+
+fuzz: install ## every operation of the HTTP API with generated calls, for long (FUZZ_CASES each)
+	HUB_TEST_FUZZ_CASES=$(FUZZ_CASES) $(BIN)/pytest -s tests/end_to_end/contract/test_fuzz.py
 
 test-openclaw: install ## the bridge against the real OpenClaw gateway from npm (1.4 GB, once)
 	HUB_TEST_OPENCLAW=1 $(BIN)/pytest tests/openclaw

@@ -15,7 +15,7 @@ from controlplane.api.faults import implied_faults
 from controlplane.api.guards import SECURITY_SCHEMES
 from controlplane.api.paging import Listing
 from controlplane.api.schemas import Schema, Schemas, text_form
-from protocol.faults import Fault, PayloadTooLarge, UnsupportedMediaType, ValidationError
+from protocol.faults import Fault, NotFound, PayloadTooLarge, UnsupportedMediaType, ValidationError
 
 VERSION: Final = "1.0.0"
 _FAULT: Final = "#/components/schemas/Refusal"
@@ -178,6 +178,8 @@ def faults_of(endpoint: Endpoint) -> list[type[Fault]]:
         faults.append(PayloadTooLarge)
     if endpoint.body is not None or endpoint.form is not None:
         faults.append(UnsupportedMediaType)
+    if endpoint.path_parameters:
+        faults.append(NotFound)
     faults += [*endpoint.guard.refuses, *endpoint.raises, *implied_faults(limited=endpoint.rate is not None)]
     return sorted(dict.fromkeys(faults), key=lambda fault: (fault.status, fault.code))
 
@@ -189,17 +191,20 @@ def _refusals(endpoint: Endpoint) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status, faults in by_status.items():
         codes = [fault.code for fault in faults]
+        refusal: Schema = {
+            "allOf": [
+                {"$ref": _FAULT},
+                {"properties": {"error": {"properties": {"code": {"enum": codes}}}}},
+            ]
+        }
+        if endpoint.answer is Raw and endpoint.takes_body:
+            # next-auth's routes refuse in next-auth's manner: `{}`, or the `url` that tells why.
+            url = {"type": "object", "properties": {"url": {"type": "string"}}, "additionalProperties": False}
+            refusal = {"anyOf": [refusal, url]}
         response: dict[str, Any] = {
             "description": "\n".join(f"{fault.code}: {_first_line(fault)}" for fault in faults),
             "content": {
-                "application/json": {
-                    "schema": {
-                        "allOf": [
-                            {"$ref": _FAULT},
-                            {"properties": {"error": {"properties": {"code": {"enum": codes}}}}},
-                        ]
-                    }
-                }
+                "application/json": {"schema": refusal},
             },
         }
         if status in (429, 503):
