@@ -54,9 +54,8 @@ STEPS = (
     "CREATE INDEX ix_users_status ON users (status, created_at DESC, id DESC)",
     """
     CREATE TABLE runner_tokens (
-        id uuid NOT NULL, name text NOT NULL, token_hash bytea NOT NULL, created_at timestamptz NOT NULL,
-        last_used_at timestamptz, revoked_at timestamptz,
-        CONSTRAINT pk_runner_tokens PRIMARY KEY (id),
+        id uuid CONSTRAINT pk_runner_tokens PRIMARY KEY, name text NOT NULL, token_hash bytea NOT NULL,
+        created_at timestamptz NOT NULL, last_used_at timestamptz, revoked_at timestamptz,
         CONSTRAINT ck_runner_tokens_hashed CHECK (length(token_hash) = 32)
     )
     """,
@@ -64,9 +63,9 @@ STEPS = (
     "CREATE UNIQUE INDEX ux_runner_tokens_token_hash ON runner_tokens (token_hash)",
     """
     CREATE TABLE token_usage (
-        id uuid NOT NULL, user_id uuid NOT NULL, operation text NOT NULL, model text NOT NULL,
-        tokens_input integer NOT NULL, tokens_output integer NOT NULL, created_at timestamptz NOT NULL,
-        CONSTRAINT pk_token_usage PRIMARY KEY (id),
+        id uuid CONSTRAINT pk_token_usage PRIMARY KEY, user_id uuid NOT NULL, operation text NOT NULL,
+        model text NOT NULL, tokens_input integer NOT NULL, tokens_output integer NOT NULL,
+        created_at timestamptz NOT NULL,
         CONSTRAINT ck_token_usage_tokens CHECK (tokens_input >= 0 AND tokens_output >= 0),
         CONSTRAINT fk_token_usage_user_id FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE RESTRICT
     )
@@ -74,10 +73,9 @@ STEPS = (
     "CREATE INDEX ix_token_usage_user_id ON token_usage (user_id, created_at)",
     """
     CREATE TABLE dns_verifications (
-        id uuid NOT NULL, order_id uuid NOT NULL, expected_ip inet NOT NULL,
+        id uuid CONSTRAINT pk_dns_verifications PRIMARY KEY, order_id uuid NOT NULL, expected_ip inet NOT NULL,
         wildcard_passed boolean NOT NULL DEFAULT false, created_at timestamptz NOT NULL, last_checked_at timestamptz,
         verified_at timestamptz, skipped_at timestamptz, skipped_by uuid,
-        CONSTRAINT pk_dns_verifications PRIMARY KEY (id),
         CONSTRAINT ck_dns_verifications_skipped_by_somebody CHECK ((skipped_at IS NULL) = (skipped_by IS NULL)),
         CONSTRAINT ck_dns_verifications_one_end CHECK (verified_at IS NULL OR skipped_at IS NULL),
         CONSTRAINT ck_dns_verifications_verified_was_checked
@@ -86,20 +84,18 @@ STEPS = (
         CONSTRAINT fk_dns_verifications_skipped_by FOREIGN KEY (skipped_by) REFERENCES staff (id) ON DELETE RESTRICT
     )
     """,
-    """
-    CREATE INDEX ix_dns_verifications_open ON dns_verifications (last_checked_at)
-        WHERE verified_at IS NULL AND skipped_at IS NULL
-    """,
+    "CREATE INDEX ix_dns_verifications_open ON dns_verifications (last_checked_at)"
+    " WHERE verified_at IS NULL AND skipped_at IS NULL",
     "CREATE INDEX ix_dns_verifications_skipped_by ON dns_verifications (skipped_by) WHERE skipped_by IS NOT NULL",
     "CREATE UNIQUE INDEX ux_dns_verifications_order_id ON dns_verifications (order_id)",
     """
     CREATE TABLE provisioning_jobs (
-        id uuid NOT NULL, order_id uuid NOT NULL, job_type text NOT NULL, status text NOT NULL DEFAULT 'PENDING',
-        priority smallint NOT NULL DEFAULT 0, attempt smallint NOT NULL DEFAULT 0,
-        max_attempts smallint NOT NULL DEFAULT 3, runner_token_id uuid, container_name text,
-        configuration jsonb NOT NULL DEFAULT '{}'::jsonb, result jsonb, error text, created_at timestamptz NOT NULL,
-        next_attempt_at timestamptz, claimed_until timestamptz, started_at timestamptz, finished_at timestamptz,
-        CONSTRAINT pk_provisioning_jobs PRIMARY KEY (id),
+        id uuid CONSTRAINT pk_provisioning_jobs PRIMARY KEY, order_id uuid NOT NULL, job_type text NOT NULL,
+        status text NOT NULL DEFAULT 'PENDING', priority smallint NOT NULL DEFAULT 0,
+        attempt smallint NOT NULL DEFAULT 0, max_attempts smallint NOT NULL DEFAULT 3, runner_token_id uuid,
+        container_name text, configuration jsonb NOT NULL DEFAULT '{}'::jsonb, result jsonb, error text,
+        created_at timestamptz NOT NULL, next_attempt_at timestamptz, claimed_until timestamptz,
+        started_at timestamptz, finished_at timestamptz,
         CONSTRAINT ck_provisioning_jobs_job_type CHECK (job_type IN ('PROVISION', 'UPDATE', 'DECOMMISSION')),
         CONSTRAINT ck_provisioning_jobs_status
             CHECK (status IN ('PENDING', 'RUNNING', 'SUCCEEDED', 'FAILED', 'CANCELLED')),
@@ -119,24 +115,17 @@ STEPS = (
     )
     """,
     "CREATE INDEX ix_provisioning_jobs_claimed ON provisioning_jobs (claimed_until) WHERE status = 'RUNNING'",
-    """
-    CREATE INDEX ix_provisioning_jobs_due ON provisioning_jobs (priority DESC, next_attempt_at)
-        WHERE status = 'PENDING'
-    """,
+    "CREATE INDEX ix_provisioning_jobs_due ON provisioning_jobs (priority DESC, next_attempt_at)"
+    " WHERE status = 'PENDING'",
     "CREATE INDEX ix_provisioning_jobs_order_id ON provisioning_jobs (order_id, created_at, id)",
-    """
-    CREATE INDEX ix_provisioning_jobs_runner_token_id ON provisioning_jobs (runner_token_id)
-        WHERE runner_token_id IS NOT NULL
-    """,
-    """
-    CREATE UNIQUE INDEX ux_provisioning_jobs_open ON provisioning_jobs (order_id)
-        WHERE status IN ('PENDING', 'RUNNING')
-    """,
+    "CREATE INDEX ix_provisioning_jobs_runner_token_id ON provisioning_jobs (runner_token_id)"
+    " WHERE runner_token_id IS NOT NULL",
+    "CREATE UNIQUE INDEX ux_provisioning_jobs_open ON provisioning_jobs (order_id)"
+    " WHERE status IN ('PENDING', 'RUNNING')",
     """
     CREATE TABLE provisioning_logs (
-        id uuid NOT NULL, order_id uuid NOT NULL, at timestamptz NOT NULL, level text NOT NULL, step text NOT NULL,
-        message text NOT NULL,
-        CONSTRAINT pk_provisioning_logs PRIMARY KEY (id),
+        id uuid CONSTRAINT pk_provisioning_logs PRIMARY KEY, order_id uuid NOT NULL, at timestamptz NOT NULL,
+        level text NOT NULL, step text NOT NULL, message text NOT NULL,
         CONSTRAINT ck_provisioning_logs_level CHECK (level IN ('DEBUG', 'INFO', 'WARN', 'ERROR')),
         CONSTRAINT ck_provisioning_logs_step CHECK (step IN ('PAYMENT_CONFIRMED', 'AWAITING_SERVER', 'SERVER_READY',
             'DNS_PENDING', 'DNS_READY', 'PROVISIONING', 'FULFILLED', 'FAILED', 'CANCELLED')),
@@ -146,10 +135,9 @@ STEPS = (
     "CREATE INDEX ix_provisioning_logs_order_id ON provisioning_logs (order_id, at, id)",
     """
     CREATE TABLE dns_records (
-        id uuid NOT NULL, dns_verification_id uuid NOT NULL, name text NOT NULL,
+        id uuid CONSTRAINT pk_dns_records PRIMARY KEY, dns_verification_id uuid NOT NULL, name text NOT NULL,
         status text NOT NULL DEFAULT 'PENDING', resolved_ip inet, error text, provider_record_id text,
         last_checked_at timestamptz,
-        CONSTRAINT pk_dns_records PRIMARY KEY (id),
         CONSTRAINT ck_dns_records_status
             CHECK (status IN ('PENDING', 'VERIFIED', 'MISMATCH', 'NOT_FOUND', 'ERROR', 'SKIPPED')),
         CONSTRAINT ck_dns_records_lower_case CHECK (name = lower(name)),
@@ -164,9 +152,9 @@ STEPS = (
     "CREATE UNIQUE INDEX ux_dns_records_name ON dns_records (dns_verification_id, name)",
     """
     CREATE TABLE job_logs (
-        id uuid NOT NULL, job_id uuid NOT NULL, attempt smallint NOT NULL, number bigint NOT NULL,
-        at timestamptz NOT NULL, level text NOT NULL, step text, progress_percent smallint, message text NOT NULL,
-        CONSTRAINT pk_job_logs PRIMARY KEY (id),
+        id uuid CONSTRAINT pk_job_logs PRIMARY KEY, job_id uuid NOT NULL, attempt smallint NOT NULL,
+        number bigint NOT NULL, at timestamptz NOT NULL, level text NOT NULL, step text, progress_percent smallint,
+        message text NOT NULL,
         CONSTRAINT ck_job_logs_level CHECK (level IN ('DEBUG', 'INFO', 'WARN', 'ERROR')),
         CONSTRAINT ck_job_logs_counted_from_one CHECK (attempt >= 1 AND number >= 1),
         CONSTRAINT ck_job_logs_progress_percent CHECK (progress_percent BETWEEN 0 AND 100),
@@ -192,8 +180,8 @@ STEPS = (
     "CREATE UNIQUE INDEX ux_enterprise_clients_name ON enterprise_clients (lower(name)) WHERE is_active",
     """
     CREATE TABLE notification_cooldowns (
-        id uuid NOT NULL, topic text NOT NULL, last_sent_at timestamptz NOT NULL, until timestamptz NOT NULL,
-        CONSTRAINT pk_notification_cooldowns PRIMARY KEY (id),
+        id uuid CONSTRAINT pk_notification_cooldowns PRIMARY KEY, topic text NOT NULL,
+        last_sent_at timestamptz NOT NULL, until timestamptz NOT NULL,
         CONSTRAINT ck_notification_cooldowns_ends_later CHECK (until >= last_sent_at)
     )
     """,
@@ -201,10 +189,10 @@ STEPS = (
     "CREATE UNIQUE INDEX ux_notification_cooldowns_topic ON notification_cooldowns (topic)",
     """
     CREATE TABLE enterprise_servers (
-        id uuid NOT NULL, client_id uuid NOT NULL, netcup_server_id text, nickname text NOT NULL, purpose text,
-        portainer_url text, portainer_username text, portainer_password_sealed bytea,
-        is_active boolean NOT NULL DEFAULT true, created_at timestamptz NOT NULL, updated_at timestamptz NOT NULL,
-        CONSTRAINT pk_enterprise_servers PRIMARY KEY (id),
+        id uuid CONSTRAINT pk_enterprise_servers PRIMARY KEY, client_id uuid NOT NULL, netcup_server_id text,
+        nickname text NOT NULL, purpose text, portainer_url text, portainer_username text,
+        portainer_password_sealed bytea, is_active boolean NOT NULL DEFAULT true, created_at timestamptz NOT NULL,
+        updated_at timestamptz NOT NULL,
         CONSTRAINT uq_enterprise_servers_id_client_id UNIQUE (id, client_id),
         CONSTRAINT ck_enterprise_servers_portainer_whole_or_not CHECK ((portainer_username IS NULL) =
             (portainer_password_sealed IS NULL) AND (portainer_username IS NULL OR portainer_url IS NOT NULL)),
@@ -219,10 +207,9 @@ STEPS = (
     """,
     """
     CREATE TABLE error_detection_rules (
-        id uuid NOT NULL, client_id uuid NOT NULL, name text NOT NULL, pattern text NOT NULL, severity text NOT NULL,
-        description text, is_active boolean NOT NULL DEFAULT true, created_at timestamptz NOT NULL,
-        updated_at timestamptz NOT NULL,
-        CONSTRAINT pk_error_detection_rules PRIMARY KEY (id),
+        id uuid CONSTRAINT pk_error_detection_rules PRIMARY KEY, client_id uuid NOT NULL, name text NOT NULL,
+        pattern text NOT NULL, severity text NOT NULL, description text, is_active boolean NOT NULL DEFAULT true,
+        created_at timestamptz NOT NULL, updated_at timestamptz NOT NULL,
         CONSTRAINT uq_error_detection_rules_id_client_id UNIQUE (id, client_id),
         CONSTRAINT ck_error_detection_rules_severity CHECK (severity IN ('INFO', 'WARNING', 'ERROR', 'CRITICAL')),
         CONSTRAINT ck_error_detection_rules_pattern CHECK (pattern <> '' AND length(pattern) <= 1000),
@@ -233,11 +220,10 @@ STEPS = (
     "CREATE UNIQUE INDEX ux_error_detection_rules_name ON error_detection_rules (client_id, lower(name))",
     """
     CREATE TABLE notification_settings (
-        id uuid NOT NULL, client_id uuid NOT NULL, enabled boolean NOT NULL DEFAULT true,
-        lowest_severity text NOT NULL DEFAULT 'ERROR', container_crashes boolean NOT NULL DEFAULT true,
-        recipients text[] NOT NULL DEFAULT '{}'::text[], cooldown_minutes integer NOT NULL DEFAULT 30,
-        updated_at timestamptz NOT NULL,
-        CONSTRAINT pk_notification_settings PRIMARY KEY (id),
+        id uuid CONSTRAINT pk_notification_settings PRIMARY KEY, client_id uuid NOT NULL,
+        enabled boolean NOT NULL DEFAULT true, lowest_severity text NOT NULL DEFAULT 'ERROR',
+        container_crashes boolean NOT NULL DEFAULT true, recipients text[] NOT NULL DEFAULT '{}'::text[],
+        cooldown_minutes integer NOT NULL DEFAULT 30, updated_at timestamptz NOT NULL,
         CONSTRAINT ck_notification_settings_lowest_severity
             CHECK (lowest_severity IN ('INFO', 'WARNING', 'ERROR', 'CRITICAL')),
         CONSTRAINT ck_notification_settings_recipients CHECK (cardinality(recipients) <= 20),
@@ -251,9 +237,8 @@ STEPS = (
     "CREATE UNIQUE INDEX ux_notification_settings_client_id ON notification_settings (client_id)",
     """
     CREATE TABLE container_events (
-        id uuid NOT NULL, server_id uuid NOT NULL, container_id text NOT NULL, container_name text NOT NULL,
-        kind text NOT NULL, exit_code integer, detail text, at timestamptz NOT NULL,
-        CONSTRAINT pk_container_events PRIMARY KEY (id),
+        id uuid CONSTRAINT pk_container_events PRIMARY KEY, server_id uuid NOT NULL, container_id text NOT NULL,
+        container_name text NOT NULL, kind text NOT NULL, exit_code integer, detail text, at timestamptz NOT NULL,
         CONSTRAINT ck_container_events_kind
             CHECK (kind IN ('STARTED', 'STOPPED', 'CRASHED', 'OOM_KILLED', 'RESTARTED', 'REMOVED')),
         CONSTRAINT fk_container_events_server_id
@@ -265,9 +250,9 @@ STEPS = (
     "CREATE UNIQUE INDEX ux_container_events_once ON container_events (server_id, container_id, kind, at)",
     """
     CREATE TABLE container_state_snapshots (
-        id uuid NOT NULL, server_id uuid NOT NULL, container_id text NOT NULL, container_name text NOT NULL,
-        state text NOT NULL, restart_count integer NOT NULL DEFAULT 0, checked_at timestamptz NOT NULL,
-        CONSTRAINT pk_container_state_snapshots PRIMARY KEY (id),
+        id uuid CONSTRAINT pk_container_state_snapshots PRIMARY KEY, server_id uuid NOT NULL,
+        container_id text NOT NULL, container_name text NOT NULL, state text NOT NULL,
+        restart_count integer NOT NULL DEFAULT 0, checked_at timestamptz NOT NULL,
         CONSTRAINT ck_container_state_snapshots_state
             CHECK (state IN ('created', 'running', 'paused', 'restarting', 'removing', 'exited', 'dead')),
         CONSTRAINT ck_container_state_snapshots_restart_count CHECK (restart_count >= 0),
@@ -278,11 +263,10 @@ STEPS = (
     "CREATE UNIQUE INDEX ux_container_state_snapshots_container ON container_state_snapshots (server_id, container_id)",
     """
     CREATE TABLE detected_errors (
-        id uuid NOT NULL, server_id uuid NOT NULL, client_id uuid NOT NULL, rule_id uuid, rule_name text NOT NULL,
-        severity text NOT NULL, container_id text NOT NULL, container_name text NOT NULL, log_line text NOT NULL,
-        line_hash bytea NOT NULL, context text, at timestamptz NOT NULL, acknowledged_at timestamptz,
-        acknowledged_by uuid,
-        CONSTRAINT pk_detected_errors PRIMARY KEY (id),
+        id uuid CONSTRAINT pk_detected_errors PRIMARY KEY, server_id uuid NOT NULL, client_id uuid NOT NULL,
+        rule_id uuid, rule_name text NOT NULL, severity text NOT NULL, container_id text NOT NULL,
+        container_name text NOT NULL, log_line text NOT NULL, line_hash bytea NOT NULL, context text,
+        at timestamptz NOT NULL, acknowledged_at timestamptz, acknowledged_by uuid,
         CONSTRAINT fk_detected_errors_server_id_client_id
             FOREIGN KEY (server_id, client_id) REFERENCES enterprise_servers (id, client_id) ON DELETE CASCADE,
         CONSTRAINT fk_detected_errors_rule_id_client_id FOREIGN KEY (rule_id, client_id) REFERENCES
@@ -294,22 +278,17 @@ STEPS = (
             FOREIGN KEY (acknowledged_by) REFERENCES staff (id) ON DELETE RESTRICT
     )
     """,
-    """
-    CREATE INDEX ix_detected_errors_acknowledged_by ON detected_errors (acknowledged_by)
-        WHERE acknowledged_by IS NOT NULL
-    """,
+    "CREATE INDEX ix_detected_errors_acknowledged_by ON detected_errors (acknowledged_by)"
+    " WHERE acknowledged_by IS NOT NULL",
     "CREATE INDEX ix_detected_errors_client ON detected_errors (client_id, at DESC, id DESC)",
-    """
-    CREATE INDEX ix_detected_errors_open ON detected_errors (client_id, at DESC, id DESC)
-        WHERE acknowledged_at IS NULL
-    """,
+    "CREATE INDEX ix_detected_errors_open ON detected_errors (client_id, at DESC, id DESC)"
+    " WHERE acknowledged_at IS NULL",
     "CREATE INDEX ix_detected_errors_rule_id ON detected_errors (rule_id) WHERE rule_id IS NOT NULL",
     "CREATE UNIQUE INDEX ux_detected_errors_line ON detected_errors (server_id, container_id, at, line_hash, rule_id)",
     """
     CREATE TABLE log_scan_positions (
-        id uuid NOT NULL, server_id uuid NOT NULL, container_id text NOT NULL, last_at timestamptz NOT NULL,
-        last_line_hash bytea NOT NULL, scanned_at timestamptz NOT NULL,
-        CONSTRAINT pk_log_scan_positions PRIMARY KEY (id),
+        id uuid CONSTRAINT pk_log_scan_positions PRIMARY KEY, server_id uuid NOT NULL, container_id text NOT NULL,
+        last_at timestamptz NOT NULL, last_line_hash bytea NOT NULL, scanned_at timestamptz NOT NULL,
         CONSTRAINT fk_log_scan_positions_server_id
             FOREIGN KEY (server_id) REFERENCES enterprise_servers (id) ON DELETE CASCADE
     )
@@ -317,10 +296,10 @@ STEPS = (
     "CREATE UNIQUE INDEX ux_log_scan_positions_container ON log_scan_positions (server_id, container_id)",
     """
     CREATE TABLE security_verification_codes (
-        id uuid NOT NULL, client_id uuid NOT NULL, server_id uuid NOT NULL, action text NOT NULL,
-        code_hash bytea NOT NULL, attempts smallint NOT NULL DEFAULT 0, requested_by uuid NOT NULL,
-        created_at timestamptz NOT NULL, expires_at timestamptz NOT NULL, used_at timestamptz, voided_at timestamptz,
-        CONSTRAINT pk_security_verification_codes PRIMARY KEY (id),
+        id uuid CONSTRAINT pk_security_verification_codes PRIMARY KEY, client_id uuid NOT NULL,
+        server_id uuid NOT NULL, action text NOT NULL, code_hash bytea NOT NULL, attempts smallint NOT NULL DEFAULT 0,
+        requested_by uuid NOT NULL, created_at timestamptz NOT NULL, expires_at timestamptz NOT NULL,
+        used_at timestamptz, voided_at timestamptz,
         CONSTRAINT fk_security_verification_codes_server_id_client_id
             FOREIGN KEY (server_id, client_id) REFERENCES enterprise_servers (id, client_id) ON DELETE CASCADE,
         CONSTRAINT ck_security_verification_codes_action CHECK (action IN ('WIPE', 'REINSTALL')),
@@ -342,12 +321,11 @@ STEPS = (
     """,
     """
     CREATE TABLE server_stats_snapshots (
-        id uuid NOT NULL, server_id uuid, client_id uuid, order_id uuid, at timestamptz NOT NULL,
-        cpu_percent double precision, memory_used_mb bigint, memory_total_mb bigint, disk_used_gb double precision,
-        disk_total_gb double precision, disk_read_mbps double precision, disk_write_mbps double precision,
-        network_in_mbps double precision, network_out_mbps double precision, containers_running integer,
-        containers_stopped integer,
-        CONSTRAINT pk_server_stats_snapshots PRIMARY KEY (id),
+        id uuid CONSTRAINT pk_server_stats_snapshots PRIMARY KEY, server_id uuid, client_id uuid, order_id uuid,
+        at timestamptz NOT NULL, cpu_percent double precision, memory_used_mb bigint, memory_total_mb bigint,
+        disk_used_gb double precision, disk_total_gb double precision, disk_read_mbps double precision,
+        disk_write_mbps double precision, network_in_mbps double precision, network_out_mbps double precision,
+        containers_running integer, containers_stopped integer,
         CONSTRAINT fk_server_stats_snapshots_server_id_client_id
             FOREIGN KEY (server_id, client_id) REFERENCES enterprise_servers (id, client_id) ON DELETE CASCADE,
         CONSTRAINT ck_server_stats_snapshots_server_of_a_client CHECK ((server_id IS NULL) = (client_id IS NULL)),
@@ -361,24 +339,46 @@ STEPS = (
     )
     """,
     "CREATE INDEX ix_server_stats_snapshots_at ON server_stats_snapshots (at)",
+    "CREATE INDEX ix_server_stats_snapshots_client ON server_stats_snapshots (client_id, at)"
+    " WHERE client_id IS NOT NULL",
+    "CREATE UNIQUE INDEX ux_server_stats_snapshots_order ON server_stats_snapshots (order_id, at)"
+    " WHERE order_id IS NOT NULL",
+    "CREATE UNIQUE INDEX ux_server_stats_snapshots_server ON server_stats_snapshots (server_id, at)"
+    " WHERE server_id IS NOT NULL",
     """
-    CREATE INDEX ix_server_stats_snapshots_client ON server_stats_snapshots (client_id, at)
-        WHERE client_id IS NOT NULL
+    CREATE TABLE billing_periods (
+        id uuid CONSTRAINT pk_billing_periods PRIMARY KEY, user_id uuid NOT NULL, subscription_id uuid NOT NULL,
+        starts_at timestamptz NOT NULL, ends_at timestamptz NOT NULL, token_limit bigint NOT NULL,
+        tokens_used bigint NOT NULL DEFAULT 0, overage_tokens bigint NOT NULL DEFAULT 0,
+        overage_cents bigint NOT NULL DEFAULT 0, premium_tokens bigint NOT NULL DEFAULT 0,
+        premium_cents bigint NOT NULL DEFAULT 0, status text NOT NULL DEFAULT 'OPEN', stripe_invoice_id text,
+        created_at timestamptz NOT NULL, closed_at timestamptz,
+        CONSTRAINT ck_billing_periods_status CHECK (status IN ('OPEN', 'CLOSED', 'INVOICED', 'PAID')),
+        CONSTRAINT ck_billing_periods_ends_later CHECK (ends_at > starts_at),
+        CONSTRAINT ck_billing_periods_closed_has_a_time CHECK ((status = 'OPEN') = (closed_at IS NULL)),
+        CONSTRAINT ck_billing_periods_invoiced_by_one CHECK (status NOT IN ('INVOICED', 'PAID') OR stripe_invoice_id
+            IS NOT NULL),
+        CONSTRAINT ck_billing_periods_amounts CHECK (token_limit >= 0 AND tokens_used >= 0 AND overage_tokens >= 0
+            AND overage_cents >= 0 AND premium_tokens >= 0 AND premium_cents >= 0),
+        CONSTRAINT fk_billing_periods_user_id FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE RESTRICT,
+        CONSTRAINT fk_billing_periods_subscription_id FOREIGN KEY (subscription_id) REFERENCES subscriptions (id) ON
+            DELETE RESTRICT
+    )
     """,
+    "CREATE INDEX ix_billing_periods_due ON billing_periods (ends_at) WHERE status = 'OPEN'",
+    "CREATE INDEX ix_billing_periods_user_id ON billing_periods (user_id, starts_at)",
+    "CREATE UNIQUE INDEX ux_billing_periods_open ON billing_periods (subscription_id) WHERE status = 'OPEN'",
+    "CREATE UNIQUE INDEX ux_billing_periods_starts_at ON billing_periods (subscription_id, starts_at)",
     """
-    CREATE UNIQUE INDEX ux_server_stats_snapshots_order ON server_stats_snapshots (order_id, at)
-        WHERE order_id IS NOT NULL
-    """,
-    """
-    CREATE UNIQUE INDEX ux_server_stats_snapshots_server ON server_stats_snapshots (server_id, at)
-        WHERE server_id IS NOT NULL
+    CREATE UNIQUE INDEX ux_billing_periods_stripe_invoice_id ON billing_periods (stripe_invoice_id) WHERE
+        stripe_invoice_id IS NOT NULL
     """,
 )
 
 UNDO = (
     """
-    DROP TABLE server_stats_snapshots, security_verification_codes, log_scan_positions, detected_errors,
-        container_state_snapshots, container_events, notification_settings, notification_cooldowns,
+    DROP TABLE billing_periods, server_stats_snapshots, security_verification_codes, log_scan_positions,
+        detected_errors, container_state_snapshots, container_events, notification_settings, notification_cooldowns,
         error_detection_rules, enterprise_servers, enterprise_clients, job_logs, dns_records, provisioning_logs,
         provisioning_jobs, dns_verifications, token_usage, runner_tokens
     """,
