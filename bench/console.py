@@ -191,8 +191,8 @@ def _long(page: Page, when: str) -> None:
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
-@click.option("--changes", default=60, help="Requests asked and decided; each is two changes.")
-@click.option("--loads", default=5, help="Loads of each page, cold and warm.")
+@click.option("--changes", default=50, help="Requests asked and decided; each is two changes.")
+@click.option("--loads", default=3, help="Loads of each page, cold and warm.")
 @click.option("--tenants", default=500, help="Tenants of the big fleet.")
 @click.option("--approvals", default=200, help="Requests that wait in the big fleet.")
 def main(changes: int, loads: int, tenants: int, approvals: int) -> None:

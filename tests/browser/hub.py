@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import email
 import email.policy
 import json
@@ -109,8 +110,10 @@ class Wrapper:
         self._welcomed = threading.Event()
         self._stopping = False
         self._last_seq = 0
+        #: Messages by id that no `accepted` has named yet: said again on every new connection, as a wrapper must.
+        self._unaccepted: dict[str, dict[str, Any]] = {}
         self.heard: list[dict[str, Any]] = []
-        self._changed = threading.Condition()
+        self._changed = threading.Condition()  # its lock may be taken again by its holder
         #: Answers to a command: (status, output), or None to leave it running.
         self.on_command: Callable[[dict[str, Any]], tuple[str, str] | None] = lambda frame: ("succeeded", "done")
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -120,11 +123,11 @@ class Wrapper:
 
     def _run(self) -> None:
         while not self._stopping:
-            try:
+            # The Hub is away, or has hung up: the next try follows.
+            with contextlib.suppress(OSError, ConnectionClosed, InvalidStatus, TimeoutError):
                 self._converse()
-            except (OSError, ConnectionClosed, InvalidStatus, TimeoutError):
-                self._welcomed.clear()
-                time.sleep(0.2)
+            self._welcomed.clear()
+            time.sleep(0.2)
 
     def _converse(self) -> None:
         with connect(
@@ -148,7 +151,14 @@ class Wrapper:
 
     def _hear(self, frame: dict[str, Any]) -> None:
         if frame["type"] == "welcome":
-            self._welcomed.set()
+            with self._changed:
+                self._welcomed.set()
+                for message in self._unaccepted.values():
+                    self.say(**message)
+        if frame["type"] in ("accepted", "refused"):
+            with self._changed:
+                for identity in frame.get("ids", [frame.get("id")]):
+                    self._unaccepted.pop(identity, None)
         if "seq" in frame:
             self._last_seq = max(self._last_seq, frame["seq"])
             self.say(type="ack", seq=frame["seq"])
@@ -165,14 +175,25 @@ class Wrapper:
         self._socket.send(json.dumps(frame))
 
     def message(self, **frame: Any) -> None:
-        """A message the Hub answers with `accepted`; not waited for."""
-        self.say(id=str(uuid.uuid4()), **frame)
+        """State, which is said once, or a message, which is said until the Hub has `accepted` it; not waited for."""
+        if frame["type"] == "heartbeat":
+            self.say(**frame)
+        else:
+            self._keep(id=str(uuid.uuid4()), **frame)
+
+    def _keep(self, **message: Any) -> None:
+        """Say a message now if the Hub has welcomed this connection, and on the next ones until it is accepted."""
+        with self._changed:
+            self._unaccepted[message["id"]] = message
+            if self._welcomed.is_set():
+                with contextlib.suppress(ConnectionClosed):  # the next connection says it
+                    self.say(**message)
 
     def ask(self, human_readable: str, *, tool: str = "file_delete", command_class: str = "red", **more: Any) -> str:
         """Ask for an approval and wait until the Hub has it; answers the request's id."""
         arguments = more.pop("args", {"path": "/opt/letsbe/stacks/nextcloud/data/tmp/*", "recursive": True})
         request = str(uuid.uuid4())
-        self.say(
+        self._keep(
             type="approvalRequest",
             id=request,
             agentId=more.pop("agent", "it-admin"),
@@ -196,6 +217,11 @@ class Wrapper:
                         return frame
                 if not self._changed.wait(max(0.0, deadline - time.monotonic())):
                     raise TimeoutError(f"not heard; heard {self.heard[-3:]}")
+
+    def hang_up(self) -> None:
+        """Lose the connection; the wrapper comes back by itself."""
+        assert self._socket is not None
+        self._socket.close()
 
     def close(self) -> None:
         self._stopping = True

@@ -28,6 +28,8 @@ def crowd(own_world: World) -> World:
             command_class=("yellow", "red", "critical_red", "yellow_external")[number % 4],
             args={"service": f"s{number}", **({"note": HOSTILE} if hostile else {})},
         )
+        if number % 50 == 25:  # what was asked on a connection that broke is asked again on the next
+            own_world.wrapper.hang_up()
     return own_world
 
 
