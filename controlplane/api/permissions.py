@@ -36,6 +36,7 @@ class Permission(StrEnum):
     AUDIT_READ = "audit.read"
     STAFF_READ = "staff.read"
     STAFF_MANAGE = "staff.manage"
+    FACTORS_RESET = "factors.reset"
 
 
 _P = Permission
@@ -67,6 +68,7 @@ _TABLE: Final[Mapping[Permission, tuple[Role, ...]]] = {
     _P.AUDIT_READ:        (_OWNER, _ADMIN),
     _P.STAFF_READ:        (_OWNER, _ADMIN),
     _P.STAFF_MANAGE:      (_OWNER,),
+    _P.FACTORS_RESET:     (_OWNER, _ADMIN),
 }
 # fmt: on
 

@@ -174,6 +174,18 @@ class TwoFactorService:
             raise ValidationError.of("code", _WRONG)
         log.info("two_factor.disabled", account=factor.account.id)
 
+    async def reset(self, author: Author, account: Account) -> None:
+        """Take it off the account of somebody who has lost it; they are told, and sign in anew.
+
+        Raises:
+            NotFound: there is no such account.
+            Forbidden: it is the author's own, or an owner's and the author is none.
+            Conflict: it is not on.
+        """
+        write = self._mail.notice(author, "Two-factor authentication was taken off your account by the staff.")
+        await self._store.reset(author, account, write=write)
+        log.info("two_factor.reset", account=account.id)
+
     async def renew_codes(self, author: Author, factor: Factor, code: str | None) -> Sequence[str]:
         """Fresh backup codes in place of the former, shown this once; without a code as of `disable`.
 

@@ -16,6 +16,7 @@ from controlplane.store import audit, mail
 from controlplane.store.account_rows import Account, Holder, holder, owner_of, tell
 from controlplane.store.credentials import Write
 from controlplane.store.database import Database
+from controlplane.store.factor_resets import reset_factor
 from controlplane.store.session_endings import end_all
 from controlplane.store.sessions import NEWS, NewSession, Session, SessionStore, start_session
 from controlplane.store.tables.accounts import sessions
@@ -101,6 +102,10 @@ class TwoFactorStore:
     async def disable(self, author: Author, factor: Factor, proof: Proof | None, *, write: Write) -> bool:
         """Turn a second factor off; False: the proof was used before, or is none. None: another proof was given."""
         return await self._database.write(_disable, author, factor, proof, write, self._clock.now())
+
+    async def reset(self, author: Author, account: Account, *, write: Write) -> None:
+        """Take it off somebody else's account; as `reset_factor`."""
+        await self._database.write(reset_factor, author, account, write, self._clock.now())
 
     async def renew_codes(
         self, author: Author, factor: Factor, proof: Proof | None, code_hashes: Sequence[bytes]

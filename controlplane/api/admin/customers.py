@@ -12,11 +12,13 @@ from controlplane.api.guards_people import Staff
 from controlplane.api.paging import Listing, Page
 from controlplane.api.permissions import Permission
 from controlplane.api.router import Router
+from controlplane.store.account_rows import Account
 from controlplane.store.customers import CustomerChange, details_of
+from controlplane.store.keys import key_of
 from protocol.faults import Conflict, NotFound
 from protocol.ids import CustomerId
 from protocol.objects import Customer
-from protocol.words import AccountStatus
+from protocol.words import AccountStatus, UserType
 
 routes = Router("/api/v1/admin/customers", guard=Staff(Permission.CUSTOMERS_READ), tag="Customers")
 
@@ -79,6 +81,13 @@ async def change_customer(call: Call[StaffCaller], customer_id: CustomerId, body
     return _show(
         call, await call.hub.customers.change(call.author, call.caller.scope, customer_id, change, version=version)
     )
+
+
+@routes.delete("/{customer_id}/two-factor", guard=Staff(Permission.FACTORS_RESET), raises=(NotFound, Conflict))
+async def reset_two_factor(call: Call[StaffCaller], customer_id: CustomerId) -> Customer:
+    """Take the second factor off a customer who has lost it; their sessions end, and a mail tells them."""
+    await call.hub.two_factor.reset(call.author, Account(UserType.CUSTOMER, key_of("cust", customer_id)))
+    return _show(call, await call.hub.customers.get(call.caller.scope, customer_id))
 
 
 def _show(call: Call[StaffCaller], customer: Customer) -> Customer:

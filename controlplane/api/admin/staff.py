@@ -12,12 +12,14 @@ from controlplane.api.guards_people import Staff
 from controlplane.api.paging import Listing, Page
 from controlplane.api.permissions import Permission
 from controlplane.api.router import Router
+from controlplane.store.account_rows import Account
 from controlplane.store.invitations import Invitation
+from controlplane.store.keys import key_of
 from controlplane.store.staff import StaffMember
 from controlplane.store.staff_roster import StaffChange
 from protocol.faults import Conflict, NotFound
 from protocol.ids import InvitationId, StaffId
-from protocol.words import AccountStatus, Role
+from protocol.words import AccountStatus, Role, UserType
 
 routes = Router("/api/v1/admin/staff", guard=Staff(Permission.STAFF_READ), tag="Staff")
 
@@ -96,6 +98,16 @@ async def change_member(call: Call[StaffCaller], staff_id: StaffId, body: StaffP
     change = StaffChange(role=body.role, status=body.status)
     changed = await call.hub.staff.change(call.author, staff_id, change, version=expected_version(call))
     return show_version(call, changed)
+
+
+@routes.delete("/{staff_id}/two-factor", guard=Staff(Permission.FACTORS_RESET), raises=(NotFound, Conflict))
+async def reset_two_factor(call: Call[StaffCaller], staff_id: StaffId) -> StaffMember:
+    """Take the second factor off a member who has lost it; their sessions end, and a mail tells them.
+
+    Never one's own, and an owner's only as an owner.
+    """
+    await call.hub.two_factor.reset(call.author, Account(UserType.STAFF, key_of("stf", staff_id)))
+    return show_version(call, await call.hub.staff.get(staff_id))
 
 
 @routes.delete("/{staff_id}", guard=_MANAGES, raises=(NotFound, Conflict))

@@ -57,6 +57,7 @@ ROUTES: dict[str, str] = {
     "POST /api/v1/admin/customers": "OAM",
     "GET /api/v1/admin/customers/{customer_id}": STAFF,
     "PATCH /api/v1/admin/customers/{customer_id}": "OAM",
+    "DELETE /api/v1/admin/customers/{customer_id}/two-factor": "OA",
     # 4.3: SUPPORT views orders
     "GET /api/v1/admin/orders": STAFF,
     "POST /api/v1/admin/orders": "OAM",
@@ -66,6 +67,7 @@ ROUTES: dict[str, str] = {
     "GET /api/v1/admin/orders/{order_id}/events": STAFF,
     "GET /api/v1/admin/orders/{order_id}/automation": STAFF,
     "PATCH /api/v1/admin/orders/{order_id}/automation": "OAM",
+    "POST /api/v1/admin/orders/{order_id}/cancel": "OAM",
     "POST /api/v1/admin/orders/{order_id}/cancel": "OAM",
     "POST /api/v1/admin/orders/{order_id}/registration-token": "OA",
     # 4.5: ADMIN manages servers
@@ -88,6 +90,7 @@ ROUTES: dict[str, str] = {
     "GET /api/v1/admin/staff/{staff_id}": "OA",
     "PATCH /api/v1/admin/staff/{staff_id}": "O",
     "DELETE /api/v1/admin/staff/{staff_id}": "O",
+    "DELETE /api/v1/admin/staff/{staff_id}/two-factor": "OA",
     # 4.12, 4.7: ADMIN has no settings to change; the keys of outside callers are like servers' tokens
     "GET /api/v1/admin/settings": "OA",
     "PATCH /api/v1/admin/settings": "O",

@@ -35,6 +35,7 @@ ADMIN = MANAGER | {
     "enterprise.write",
     "audit.read",
     "staff.read",
+    "factors.reset",
 }
 OWNER = ADMIN | {"settings.write", "staff.manage"}
 

@@ -1,0 +1,60 @@
+"""A second factor taken off somebody else's account: for who has lost the device and all backup codes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, select
+
+from actors.people import Author
+from controlplane.store import audit, mail
+from controlplane.store.account_rows import Account, holder, tell
+from controlplane.store.credentials import Write, forget_proofs
+from controlplane.store.keys import key_of, missing
+from controlplane.store.session_endings import end_all
+from controlplane.store.tables.accounts import staff
+from controlplane.store.tables.credentials import second_factors
+from protocol.faults import Conflict, Forbidden
+from protocol.ids import StaffId
+from protocol.words import AccountStatus, Role, UserType
+
+
+def reset_factor(connection: Connection, author: Author, account: Account, write: Write, now: datetime) -> None:
+    """Take the second factor off an account, end its sessions and half-done sign-ins, and mail its holder.
+
+    Args:
+        author: an active member of staff, as the database has them at this moment.
+        write: the mail to the holder.
+
+    Raises:
+        NotFound: there is no such account.
+        Forbidden: it is the author's own, or an owner's and the author is none.
+        Conflict: the account has no second factor.
+    """
+    owner = holder(connection, account, lock=True)
+    if owner is None:
+        raise missing("stf" if account.user_type is UserType.STAFF else "cust", account.id)
+    if account.id == author.id:
+        raise Forbidden("nobody takes the second factor off their own account this way; turn it off in your profile")
+    if account.user_type is UserType.STAFF:
+        roles = {
+            row.id: (Role(row.role), AccountStatus(row.status))
+            for row in connection.execute(
+                select(staff.c.id, staff.c.role, staff.c.status).where(
+                    staff.c.id.in_([account.key, key_of("stf", StaffId(author.id or ""))])
+                )
+            )
+        }
+        role, status = roles.get(key_of("stf", StaffId(author.id or "")), (Role.SUPPORT, AccountStatus.DEACTIVATED))
+        if roles[account.key][0] is Role.OWNER and (role, status) != (Role.OWNER, AccountStatus.ACTIVE):
+            raise Forbidden("only an owner takes the second factor off an owner's account")
+    gone = connection.execute(
+        delete(second_factors).where(account.owns(second_factors), second_factors.c.confirmed_at.is_not(None))
+    )
+    if gone.rowcount == 0:
+        raise Conflict("this account has no two-factor authentication")
+    forget_proofs(connection, account)
+    audit.record(connection, author, "two_factor.reset", account.id, at=now, customer_id=account.customer)
+    end_all(connection, author, account, now=now)
+    mail.enqueue(connection, write(owner))
+    tell(connection, account, "twoFactorDisabled", at=now)
