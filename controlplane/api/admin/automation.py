@@ -44,8 +44,9 @@ async def automation(call: Call[StaffCaller], order_id: OrderId) -> Automation:
 
 @routes.patch("/{order_id}/automation", guard=_WRITES, raises=(NotFound, Conflict))
 async def change(call: Call[StaffCaller], order_id: OrderId, body: NewMode) -> Automation:
-    """Let an order move by itself (AUTO), step by step (MANUAL) or not at all (PAUSED). With `If-Match`: only what was
-    read.
+    """Let an order move by itself (AUTO), step by step (MANUAL) or not at all (PAUSED).
+
+    With `If-Match`: only what was read.
     """
     message = ChangeAutomation(body.automation_mode, call.author, expected_version(call), call.caller.scope)
     order = show_version(call, await call.hub.order(order_id).ask(message))

@@ -73,8 +73,9 @@ async def get_customer(call: Call[StaffCaller], customer_id: CustomerId) -> Cust
 
 @routes.patch("/{customer_id}", guard=Staff(Permission.CUSTOMERS_WRITE), raises=(NotFound, Conflict))
 async def change_customer(call: Call[StaffCaller], customer_id: CustomerId, body: CustomerPatch) -> Customer:
-    """Change a customer's details; one who is no longer ACTIVE is signed out for good. With `If-Match`: only what was
-    read.
+    """Change a customer's details; with `If-Match`: only what was read.
+
+    One who is no longer ACTIVE is signed out for good.
     """
     change = CustomerChange(email=body.email, name=body.name, company=body.company, status=body.status)
     version = expected_version(call)
