@@ -165,7 +165,8 @@ def _list(
         words = prefix_query(query.search)
         if words is None:
             return [], 0
-        conditions.append(orders.c.id.in_(_found(words)))
+        # As an array: what was found is looked up by the primary key, however much the planner thinks it is.
+        conditions.append(orders.c.id == func.any(func.array(_found(words).scalar_subquery())))
     total = connection.execute(select(func.count()).select_from(orders).where(*conditions)).scalar_one()
     rows = connection.execute(_newest_first(select(*ORDER_COLUMNS).where(*conditions)).offset(offset).limit(limit))
     return [order_of(row) for row in rows.mappings()], total
