@@ -56,9 +56,11 @@ class UpdateAgent(AgentValues, frozen=True, rename="camel", kw_only=True):
 
     Args:
         agent: its slug, or its id (`agcfg_…`; no slug has an underscore).
+        version: of the agent, as the author saw it; None: they did not say.
     """
 
     agent: str
+    version: str | None = None
     role: Slug | UnsetType = UNSET
 
 
@@ -66,6 +68,7 @@ class UnlockExternalComms(msgspec.Struct, frozen=True, rename="camel", kw_only=T
     """Open or shut an agent's gate to the outside for these tools; other tools' gates stay as they are."""
 
     agent: str
+    version: str | None = None
     unlocks: Unlocks
 
 

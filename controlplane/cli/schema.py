@@ -32,11 +32,13 @@ def command(markdown: bool) -> None:
 
 
 def _rooms() -> list[tuple[ModuleType, list[Table]]]:
-    """The modules of tables, each with the tables it declares, by their names."""
+    """The modules of tables, each with its tables by their names; one that another module reads too is drawn once."""
     found = []
+    drawn: set[str] = set()
     for name in sorted(set(tables.__all__) - {"metadata"}):
         module = getattr(tables, name)
-        declared = [table for table in vars(module).values() if isinstance(table, Table)]
+        declared = [table for table in vars(module).values() if isinstance(table, Table) and table.name not in drawn]
+        drawn |= {table.name for table in declared}
         found.append((module, sorted(declared, key=lambda table: table.name)))
     return found
 

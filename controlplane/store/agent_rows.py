@@ -39,6 +39,11 @@ class AgentWithStatus(AgentConfig):
     status: str = "unknown"
     last_active_at: datetime | None = None
 
+    @property
+    def config(self) -> AgentConfig:
+        """The agent itself, whose version people edit: how it is moves with every heartbeat."""
+        return AgentConfig(**{name: getattr(self, name) for name in AgentConfig.__struct_fields__})
+
 
 class _Reported(msgspec.Struct):
     agents: dict[str, AgentHealth] = {}

@@ -90,9 +90,13 @@ def deployed(
     )
 
 
+#: Of a change: which agent it is for, and which version of it.
+_NO_VALUES: Final = frozenset({"agent", "version"})
+
+
 def updated(before: AgentConfig, change: UpdateAgent) -> AgentConfig:
     """The agent with the values the change sets."""
-    values = {field: value for field, value in asdict(change).items() if field != "agent" and value is not UNSET}
+    values = {field: value for field, value in asdict(change).items() if field not in _NO_VALUES and value is not UNSET}
     return replace(before, **values)
 
 

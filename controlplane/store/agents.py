@@ -86,6 +86,14 @@ class AgentStore:
         """
         return await self._database.read(_get, scope, agent_config_id, self._clock.now())
 
+    async def of_slug(self, scope: Scope, order_id: OrderId, slug: str) -> AgentConfig:
+        """One deployed agent of an order, by its slug.
+
+        Raises:
+            NotFound: there is no such order within the scope, or no such agent on it.
+        """
+        return await self._database.read(_of_slug, scope, order_id, slug)
+
     async def config(self, order_id: OrderId) -> TenantConfig:
         """The configuration a tenant should have: for its wrapper, which pulls it."""
         return await self._database.read(
@@ -112,6 +120,10 @@ def _of_order(
     statement = select(*AGENT_COLUMNS).where(*conditions).order_by(agent_configs.c.created_at, agent_configs.c.id)
     rows = connection.execute(statement.offset(offset).limit(limit)).mappings()
     return [agent_of(row) for row in rows], total
+
+
+def _of_slug(connection: Connection, scope: Scope, order_id: OrderId, slug: str) -> AgentConfig:
+    return configuration.find_agent(connection, _known(connection, scope, order_id), slug)
 
 
 def _known(connection: Connection, scope: Scope, order_id: OrderId) -> UUID:

@@ -37,6 +37,7 @@ from controlplane.store.composition import (
 )
 from controlplane.store.keys import key_of, missing
 from controlplane.store.tables.agents import agent_configs
+from controlplane.store.versions import demand_version
 from protocol.faults import Conflict, ValidationError
 from protocol.ids import AgentConfigId, OrderId, format_id, parse_id
 from protocol.objects import AgentConfig, TenantConfig
@@ -158,7 +159,8 @@ def change_agents(
 
     Raises:
         NotFound: no such order or agent within the scope.
-        Conflict: the slug is taken, the agent was removed, too many agents, or the order is cancelled.
+        Conflict: the slug is taken, the agent was removed or changed meanwhile, too many agents, or the order is
+            cancelled.
         ValidationError: names every bad field.
     """
     change = agent_rules.within_bounds(change)
@@ -184,7 +186,9 @@ def _decide(
 ) -> tuple[AgentConfig | None, AgentConfig]:
     if isinstance(change, DeployAgent):
         return None, _deploy(connection, order_id, order, change, ids)
-    before = _find(connection, order_id, change.agent)
+    before = find_agent(connection, order_id, change.agent)
+    if not isinstance(change, RemoveAgent):
+        demand_version(before, change.version, f"the agent {before.agent_id}")
     match change:
         case UpdateAgent():
             return before, agent_rules.updated(before, change)
@@ -217,8 +221,13 @@ def _deploy(connection: Connection, order_id: UUID, order: LockedOrder, change: 
     return after
 
 
-def _find(connection: Connection, order_id: UUID, agent: str) -> AgentConfig:
-    """An agent of this order, by its slug or its id."""
+def find_agent(connection: Connection, order_id: UUID, agent: str) -> AgentConfig:
+    """An agent of this order, by its slug or its id.
+
+    Raises:
+        NotFound: there is none.
+        Conflict: it was removed.
+    """
     statement = select(*AGENT_COLUMNS).where(agent_configs.c.order_id == order_id)
     if "_" in agent:
         statement = statement.where(agent_configs.c.id == key_of("agcfg", agent))

@@ -17,6 +17,7 @@ from controlplane.store.keys import key_of, missing
 from controlplane.store.mail import NEWS as MAIL
 from controlplane.store.system_settings import chosen
 from controlplane.store.transaction import tell_after_commit
+from controlplane.store.versions import demand_version
 from controlplane.system_settings.own import Hub, Notifications
 from protocol.ids import CustomerId
 from protocol.words import ApprovalMail
@@ -71,13 +72,19 @@ class PreferenceStore:
         """A customer's choices; the defaults where there are none."""
         return await self._database.look(_read, key_of("cust", customer_id))
 
-    async def change(self, author: Author, customer_id: CustomerId, change: PreferenceChange) -> Preferences:
+    async def change(
+        self, author: Author, customer_id: CustomerId, change: PreferenceChange, *, version: str | None = None
+    ) -> Preferences:
         """Change a customer's choices.
+
+        Args:
+            version: what the author saw; None: they did not say.
 
         Raises:
             NotFound: there is no such customer.
+            Conflict: they were changed meanwhile.
         """
-        return await self._database.write(_change, author, customer_id, change, self._clock.now())
+        return await self._database.write(_change, author, customer_id, change, version, self._clock.now())
 
 
 def _read(connection: Connection, user_id: UUID) -> Preferences:
@@ -88,12 +95,18 @@ def _read(connection: Connection, user_id: UUID) -> Preferences:
 
 
 def _change(
-    connection: Connection, author: Author, customer_id: CustomerId, change: PreferenceChange, now: datetime
+    connection: Connection,
+    author: Author,
+    customer_id: CustomerId,
+    change: PreferenceChange,
+    version: str | None,
+    now: datetime,
 ) -> Preferences:
     key = key_of("cust", customer_id)
     if connection.execute(_LOCK, {"user_id": key}).one_or_none() is None:
         raise missing("cust", customer_id)
     before = _read(connection, key)
+    demand_version(before, version, "your preferences")
     chosen = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not UNSET}
     after = msgspec.structs.replace(before, **chosen)
     if after == before:

@@ -1,7 +1,7 @@
 """What the specification's models still lacked: provisioning, DNS, enterprise clients; and how an order may move.
 
 Revision ID: 0013_models
-Revises: 0010_settings
+Revises: 0012_audit
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from alembic import op
 from sqlalchemy import text
 
 revision = "0013_models"
-down_revision = "0010_settings"
+down_revision = "0012_audit"
 branch_labels = None
 depends_on = None
 

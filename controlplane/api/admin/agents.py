@@ -9,6 +9,7 @@ from actors.tenant.changes import AgentChange, AgentValues, DeployAgent, RemoveA
 from actors.tenant.messages import ChangeAgents
 from controlplane.api.call import Call
 from controlplane.api.callers import StaffCaller
+from controlplane.api.entity_tags import expected_version, show_version
 from controlplane.api.guards_people import Staff
 from controlplane.api.paging import Listing, Page
 from controlplane.api.permissions import Permission
@@ -74,10 +75,17 @@ async def deploy_agent(call: Call[StaffCaller], order_id: OrderId, body: DeployA
     return await _change(call, order_id, body)
 
 
+@routes.get("/orders/{order_id}/agents/{agent_id}", raises=(NotFound,))
+async def get_agent(call: Call[StaffCaller], order_id: OrderId, agent_id: Slug) -> AgentConfig:
+    """Read a deployed agent, named by its slug; `ETag` is for `If-Match`."""
+    return show_version(call, await call.hub.agents.of_slug(call.caller.scope, order_id, agent_id))
+
+
 @routes.patch("/orders/{order_id}/agents/{agent_id}", guard=_WRITE, raises=(NotFound, Conflict))
 async def update_agent(call: Call[StaffCaller], order_id: OrderId, agent_id: Slug, body: AgentPatch) -> AgentConfig:
-    """Change an agent, named by its slug; the new configuration is pushed at once."""
-    return await _change(call, order_id, UpdateAgent(agent=agent_id, **asdict(body)))
+    """Change an agent, by its slug; the new configuration is pushed at once. With `If-Match`: only what was read."""
+    change = UpdateAgent(agent=agent_id, version=expected_version(call), **asdict(body))
+    return show_version(call, await _change(call, order_id, change))
 
 
 @routes.delete("/orders/{order_id}/agents/{agent_id}", guard=_WRITE, raises=(NotFound,))

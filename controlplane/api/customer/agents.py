@@ -19,6 +19,7 @@ from actors.tenant.changes import (
 from actors.tenant.messages import ChangeAgents
 from controlplane.api.call import Call
 from controlplane.api.callers import CustomerCaller
+from controlplane.api.entity_tags import expected_version, show_version
 from controlplane.api.guards_people import Customer
 from controlplane.api.paging import Listing, Page
 from controlplane.api.router import Router
@@ -55,8 +56,8 @@ async def list_agents(call: Call[CustomerCaller], query: Page) -> Listing[AgentW
 
 @routes.get("/{agent_config_id}", raises=(NotFound,))
 async def get_agent(call: Call[CustomerCaller], agent_config_id: AgentConfigId) -> AgentWithStatus:
-    """Read one agent: its character, tools and autonomy."""
-    return await call.hub.agents.get(call.caller.scope, agent_config_id)
+    """Read one agent: its character, tools and autonomy; `ETag` is for `If-Match`."""
+    return _show(call, await call.hub.agents.get(call.caller.scope, agent_config_id))
 
 
 @routes.patch("/{agent_config_id}", raises=(NotFound, Conflict))
@@ -68,7 +69,9 @@ async def update_agent(
     You may narrow an agent freely, and give it any tool that is not red besides those of its role. Red tools keep
     asking: `toolOverrides` takes `allow` for green and yellow tools, `ask` and `deny` for any.
     """
-    return await _change(call, agent_config_id, UpdateAgent(agent=agent_config_id, **asdict(body)))
+    return await _change(
+        call, agent_config_id, UpdateAgent(agent=agent_config_id, version=expected_version(call), **asdict(body))
+    )
 
 
 @routes.patch("/{agent_config_id}/external-comms", raises=(NotFound, Conflict))
@@ -76,10 +79,19 @@ async def unlock_external_comms(
     call: Call[CustomerCaller], agent_config_id: AgentConfigId, body: ExternalComms
 ) -> AgentWithStatus:
     """Open or shut an agent's gates to the outside, tool by tool."""
-    return await _change(call, agent_config_id, UnlockExternalComms(agent=agent_config_id, unlocks=body.unlocks))
+    version = expected_version(call)
+    change = UnlockExternalComms(agent=agent_config_id, version=version, unlocks=body.unlocks)
+    return await _change(call, agent_config_id, change)
 
 
 async def _change(call: Call[CustomerCaller], agent_config_id: AgentConfigId, change: AgentChange) -> AgentWithStatus:
     found = await call.hub.agents.get(call.caller.scope, agent_config_id)
     changed = await call.hub.tenant(found.order_id).ask(ChangeAgents(change, call.author, call.caller.scope))
-    return AgentWithStatus(**asdict(changed.agent), status=found.status, last_active_at=found.last_active_at)
+    return _show(
+        call, AgentWithStatus(**asdict(changed.agent), status=found.status, last_active_at=found.last_active_at)
+    )
+
+
+def _show(call: Call[CustomerCaller], agent: AgentWithStatus) -> AgentWithStatus:
+    show_version(call, agent.config)
+    return agent

@@ -9,10 +9,11 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from controlplane.api.call import Call
 from controlplane.api.callers import CustomerCaller
+from controlplane.api.entity_tags import expected_version, show_version
 from controlplane.api.guards_people import Customer
 from controlplane.api.router import Router
 from controlplane.store.preferences import PreferenceChange, Preferences
-from protocol.faults import ValidationError
+from protocol.faults import Conflict, ValidationError
 from protocol.words import ApprovalMail
 
 routes = Router("/api/v1/customer/settings", guard=Customer(), tag="Customer settings")
@@ -61,17 +62,19 @@ class CustomerSettingsPatch(Struct, frozen=True, rename="camel"):
 
 @routes.get("")
 async def get_settings(call: Call[CustomerCaller]) -> CustomerSettings:
-    """Read your preferences."""
-    return _shown(await call.hub.preferences.get(call.caller.customer_id))
+    """Read your preferences; `ETag` is for `If-Match`."""
+    return _shown(show_version(call, await call.hub.preferences.get(call.caller.customer_id)))
 
 
-@routes.patch("")
+@routes.patch("", raises=(Conflict,))
 async def change_settings(call: Call[CustomerCaller], body: CustomerSettingsPatch) -> CustomerSettings:
-    """Change your preferences: time zone, locale, notifications."""
+    """Change your preferences: time zone, locale, notifications. With `If-Match`: only what was read."""
     if body.timezone is not UNSET:
         _demand_zone(body.timezone)
     change = PreferenceChange(timezone=body.timezone, locale=body.locale, approval_mail=body.notifications.approvals)
-    return _shown(await call.hub.preferences.change(call.author, call.caller.customer_id, change))
+    version = expected_version(call)
+    changed = await call.hub.preferences.change(call.author, call.caller.customer_id, change, version=version)
+    return _shown(show_version(call, changed))
 
 
 def _demand_zone(name: str) -> None:

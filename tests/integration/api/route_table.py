@@ -68,7 +68,6 @@ ROUTES: dict[str, str] = {
     "GET /api/v1/admin/orders/{order_id}/automation": STAFF,
     "PATCH /api/v1/admin/orders/{order_id}/automation": "OAM",
     "POST /api/v1/admin/orders/{order_id}/cancel": "OAM",
-    "POST /api/v1/admin/orders/{order_id}/cancel": "OAM",
     "POST /api/v1/admin/orders/{order_id}/registration-token": "OA",
     # 4.5: ADMIN manages servers
     "GET /api/v1/admin/servers": STAFF,
@@ -105,6 +104,7 @@ ROUTES: dict[str, str] = {
     "GET /api/v1/admin/orders/{order_id}/agents": STAFF,
     "GET /api/v1/admin/orders/{order_id}/configuration": STAFF,
     "POST /api/v1/admin/orders/{order_id}/agents": "OAM",
+    "GET /api/v1/admin/orders/{order_id}/agents/{agent_id}": STAFF,
     "PATCH /api/v1/admin/orders/{order_id}/agents/{agent_id}": "OAM",
     "DELETE /api/v1/admin/orders/{order_id}/agents/{agent_id}": "OAM",
     # 4.9
