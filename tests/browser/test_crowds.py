@@ -108,3 +108,56 @@ def test_five_hundred_tenants_are_paged_and_filtered(crowd: World, world: World,
     assert violations(page) == []
     page.set_viewport_size({"width": 360, "height": 780})
     assert overflow(page) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("state", ["loading", "empty", "offline"])
+@pytest.mark.parametrize("room", ["fleet", "approvals"])
+def test_a_room_s_other_states_are_accessible_and_fit_a_phone(world: World, room: str, state: str, scheme: str) -> None:
+    page = world.owner("/admin/history", scheme=scheme)
+    asked = "**/api/v1/admin/servers?*" if room == "fleet" else "**/api/v1/admin/approvals?*"
+    empty = json.dumps({"success": True, "data": [], "meta": {"total": 0, "page": 1, "pageSize": 100}})
+    held: list[Any] = []
+    if state == "loading":
+        page.route(asked, lambda route: held.append(route))  # noqa: PLW0108 - it looks at a function's signature
+    elif state == "empty":
+        page.route(asked, lambda route: route.fulfill(content_type="application/json", body=empty))
+    page.goto(f"{world.hub.url}/admin/{room}")
+    if state == "loading":
+        page.locator("main [aria-busy=true]").first.wait_for()
+    elif state == "empty":
+        page.locator(".empty").wait_for()
+        expect(page.get_by_label("Search tenants")).to_have_count(0)  # nothing to search
+    else:
+        page.wait_for_selector(".live", state="attached")
+        page.context.set_offline(True)
+        expect(page.locator(".banner")).to_contain_text("No connection since")
+    assert violations(page) == []
+    page.set_viewport_size({"width": 360, "height": 780})
+    assert overflow(page) == []
+    assert violations(page) == []
+    for route in held:
+        route.fulfill(content_type="application/json", body=empty)
+    page.context.close()
+    world.complaints[:] = [one for one in world.complaints if "INTERNET_DISCONNECTED" not in one]
+
+
+def test_settled_by_somebody_else_and_expired_are_accessible(world: World) -> None:
+    page = world.customer()
+    for words, more in (("be decided elsewhere", {}), ("run out of time", {"expiresInSeconds": 2})):
+        world.wrapper.ask(f"IT Admin wants to {words}", tool="env_update", command_class="yellow", args={}, **more)
+    # The newest is last, below the others: the link leads to it.
+    found = world.staff.call("GET", "/api/v1/admin/approvals?pageSize=100&status=PENDING")
+    ours = [one["id"] for one in found if "be decided elsewhere" in one["humanReadable"]]
+    if not ours:
+        last = world.staff.call("GET", "/api/v1/admin/approvals?pageSize=100&page=3&status=PENDING")
+        ours = [one["id"] for one in last if "be decided elsewhere" in one["humanReadable"]]
+    page = world.customer(f"/customer/approvals/{ours[0]}")
+    card = page.locator(f"[data-approval={ours[0]}]")
+    expect(card).to_be_focused()
+    world.staff.call("POST", f"/api/v1/admin/approvals/{ours[0]}", {"action": "deny", "reason": "Later"})
+    expect(card.locator(".verdict")).to_have_text("Nora Lindt denied this")
+    page.get_by_text(re.compile("^Expired")).first.wait_for()
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        assert violations(page) == []

@@ -36,6 +36,8 @@ function worstByOrder() {
   return worst;
 }
 
+const Bones = () => html`<div class="stack" role="status" aria-busy="true" aria-label="Loading the fleet"><span class="bone bone-box"></span>${Array.from({ length: 8 }, (_, row) => html`<span class=${`bone ${row % 3 ? "bone-m" : "bone-l"}`} key=${row}></span>`)}</div>`;
+
 export function Fleet() {
   const [sort, setSort] = useState({ by: "tenant", back: false });
   const [page, setPage] = useState(0);
@@ -56,12 +58,12 @@ export function Fleet() {
 
   return html`<${ConnectionBanner} />
     <header class="page-head"><div><h1 tabindex="-1">Fleet</h1>${stale && html`<p>As it was at ${clock(stale)}.</p>`}</div><div class="row wide-only"><${LiveSign} /></div></header>
-    ${!servers.loaded.value ? html`<div aria-busy="true" aria-label="Loading the fleet"><span class="bone bone-box"></span></div>` : html`
+    ${!servers.loaded.value ? html`<${Bones} />` : html`
     <${Totals} all=${everyone} />
     <div class="cols cols-feed">
       <section class="stack" aria-labelledby="t-h">
         <h2 class="vh" id="t-h">Tenants</h2>
-        <${Filters} filter=${filter} all=${everyone} />
+        ${everyone.length > 0 && html`<${Filters} filter=${filter} all=${everyone} />`}
         ${everyone.length === 0 ? html`<section class="empty"><${Icon} name="server" /><h2>No tenant yet</h2><p>A server shows up here the moment its wrapper has registered with an order's token.</p></section>`
         : matching.length === 0 && held.length === 0 ? html`<section class="empty"><${Icon} name="search" /><h2>Nothing fits</h2><p>No tenant is found with this search and these filters.</p><button class="btn" type="button" onClick=${filter.clear}>Show all</button></section>` : html`
         <div><div class="fleet-frame"><table class="table fleet" role="table" aria-describedby="t-n">
