@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import h11
-import httpx
 import trio
 
 SOCKET_PATH = "/api/v1/tenant/socket"
 BROKEN = (trio.BrokenResourceError, trio.ClosedResourceError, h11.RemoteProtocolError)
 _OF_THE_CONNECTION = ("connection", "keep-alive", "transfer-encoding", "content-length", "host")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the Hub answered."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    content: bytes
 
 
 class Middlebox:
@@ -27,7 +36,6 @@ class Middlebox:
         self._ends: set[trio.SocketStream] = set()
         self._requests: dict[str, trio.Event] = {}
         self._answers: dict[str, trio.Event] = {}
-        self._client = httpx.AsyncClient(trust_env=False, timeout=60)
         self.sockets = sockets
         self.refused = 0
         self.port = 0
@@ -40,7 +48,7 @@ class Middlebox:
     @asynccontextmanager
     async def placed(cls, hub_port: int, *, sockets: bool = False) -> AsyncIterator[Middlebox]:
         box = cls(hub_port, sockets=sockets)
-        async with box._client, trio.open_nursery() as nursery:
+        async with trio.open_nursery() as nursery:
             listeners = await nursery.start(trio.serve_tcp, box._serve, 0)
             box.port = listeners[0].socket.getsockname()[1]
             yield box
@@ -104,19 +112,42 @@ class Middlebox:
             else:
                 return
 
-    async def _pass_on(self, near: trio.SocketStream, request: h11.Request, body: bytes) -> httpx.Response | None:
+    async def _pass_on(self, near: trio.SocketStream, request: h11.Request, body: bytes) -> Answer | None:
         """The Hub's answer; None where there is nobody any more to whom it could be given."""
         target = request.target.decode()
         if not await self._let_through(self._requests, target, near):
             return None
-        headers = [(name, value) for name, value in request.headers if name.decode() not in _OF_THE_CONNECTION]
         try:
-            answer = await self._client.request(
-                request.method.decode(), f"http://127.0.0.1:{self._hub_port}{target}", content=body, headers=headers
-            )
-        except httpx.HTTPError:
+            answer = await self._asked(request, body)
+        except (OSError, *BROKEN):
             return None
         return answer if await self._let_through(self._answers, target, near) else None
+
+    async def _asked(self, request: h11.Request, body: bytes) -> Answer:
+        """What the Hub answers to it, on a connection of its own."""
+        connection = h11.Connection(h11.CLIENT)
+        head = h11.Request(
+            method=request.method,
+            target=request.target,
+            headers=[*_kept(request.headers), ("Host", self.url[7:]), ("Content-Length", str(len(body)))],
+        )
+        async with await trio.open_tcp_stream("127.0.0.1", self._hub_port) as far:
+            for event in (head, h11.Data(data=body), h11.EndOfMessage()):
+                await far.send_all(connection.send(event) or b"")
+            answer, content = None, b""
+            while True:
+                event = connection.next_event()
+                if event is h11.NEED_DATA:
+                    connection.receive_data(await far.receive_some())
+                elif isinstance(event, h11.Response):
+                    answer = event
+                elif isinstance(event, h11.Data):
+                    content += event.data
+                else:
+                    break
+        if answer is None:
+            raise trio.BrokenResourceError("the Hub hung up")
+        return Answer(answer.status_code, _kept(answer.headers), content)
 
     async def _let_through(self, held: dict[str, trio.Event], target: str, near: trio.SocketStream) -> bool:
         for path, event in list(held.items()):
@@ -158,16 +189,16 @@ async def _pump(source: trio.SocketStream, target: trio.SocketStream) -> None:
             await trio.aclose_forcefully(target)
 
 
-def _written(connection: h11.Connection, answer: httpx.Response) -> bytes:
-    fields = [(name, value) for name, value in answer.headers.raw if name.decode().lower() not in _OF_THE_CONNECTION]
-    fields = [(name, value) for name, value in fields if name.lower() != b"content-encoding"]
-    parts = [
-        connection.send(
-            h11.Response(
-                status_code=answer.status_code, headers=[*fields, ("Content-Length", str(len(answer.content)))]
-            )
-        ),
-        connection.send(h11.Data(data=answer.content)),
-        connection.send(h11.EndOfMessage()),
-    ]
-    return b"".join(part or b"" for part in parts)
+def _kept(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """What is said from end to end, and not from one connection to the next."""
+    return [(name, value) for name, value in headers if name.decode() not in _OF_THE_CONNECTION]
+
+
+def _written(connection: h11.Connection, answer: Answer) -> bytes:
+    fields = [*answer.headers, (b"Content-Length", str(len(answer.content)).encode())]
+    events = (
+        h11.Response(status_code=answer.status, headers=fields),
+        h11.Data(data=answer.content),
+        h11.EndOfMessage(),
+    )
+    return b"".join(connection.send(event) or b"" for event in events)

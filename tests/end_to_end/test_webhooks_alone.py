@@ -154,8 +154,11 @@ async def test_a_command_by_webhook_runs_once_and_nothing_is_lost_or_doubled_on_
         return bool(carrier() == "socket")
 
     await until(back, what="the socket", seconds=180)
-    health = await server.health()
-    assert (health["connected"], health["carrier"]) == (True, "socket")
+
+    async def welcomed() -> bool:
+        return bool((await server.health())["carrier"] == "socket")
+
+    await until(welcomed, what="the welcome, at the wrapper")
     last = await tenant.command("ONCE")
     await server.until_succeeded(last["id"])
     assert server.pushed(last["seq"]) == []
