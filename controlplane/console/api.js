@@ -19,13 +19,17 @@ const listeners = new Set();
 /** Be told when an answer says that nobody is signed in (any more). */
 export const onSignedOut = (listener) => listeners.add(listener);
 
-async function send(method, path, body) {
+async function send(method, path, body, version) {
   let response, text;
+  const headers = { Accept: "application/json" };
+  const isForm = body instanceof FormData; // its type and boundary are the browser's to say
+  if (body !== undefined && !isForm) headers["Content-Type"] = "application/json";
+  if (version) headers["If-Match"] = version;
   try {
     response = await fetch(path, {
       method,
-      headers: body === undefined ? { Accept: "application/json" } : { Accept: "application/json", "Content-Type": "application/json" },
-      body: body === undefined ? undefined : JSON.stringify(body),
+      headers,
+      body: body === undefined || isForm ? body : JSON.stringify(body),
       credentials: "same-origin",
       cache: "no-store",
       signal: AbortSignal.timeout(DEADLINE_MS),
@@ -41,11 +45,14 @@ async function send(method, path, body) {
   return { response, answer };
 }
 
-/** Call the API; answers `{data, meta}`. A GET waits and tries again when the Hub says it is too early or too full. */
-export async function call(method, path, body) {
+/**
+ * Call the API; answers `{data, meta, version}`. A GET waits and tries again when the Hub says it is too early or too full.
+ * `version`: of what is changed, as it was read (`ETag`, `If-Match`).
+ */
+export async function call(method, path, body, version) {
   for (let attempt = 0; ; attempt += 1) {
-    const { response, answer } = await send(method, path, body);
-    if (response.ok && answer?.success) return { data: answer.data, meta: answer.meta };
+    const { response, answer } = await send(method, path, body, version);
+    if (response.ok && answer?.success) return { data: answer.data, meta: answer.meta, version: response.headers.get("etag") };
     const wait = Number(response.headers.get("retry-after")) || null;
     if (method === "GET" && (response.status === 429 || response.status === 503) && attempt < 4) {
       await new Promise((resume) => setTimeout(resume, Math.min(wait ?? 1, 20) * 1000 + Math.random() * 500));
@@ -61,7 +68,7 @@ export async function call(method, path, body) {
 
 export const get = (path, query) => call("GET", query ? `${path}?${new URLSearchParams(query)}` : path);
 export const post = (path, body) => call("POST", path, body);
-export const patch = (path, body) => call("PATCH", path, body);
+export const patch = (path, body, version) => call("PATCH", path, body, version);
 export const remove = (path) => call("DELETE", path);
 
 /** All pages of a list, up to a bound; answers `{data, total}`. */

@@ -11,13 +11,18 @@ import { Toasts, toast } from "./parts/toast.js";
 import { Agent } from "./rooms/agent.js";
 import { Agents } from "./rooms/agents.js";
 import { Approvals } from "./rooms/approvals.js";
+import { Customer } from "./rooms/customer.js";
+import { Customers } from "./rooms/customers.js";
 import { Fleet } from "./rooms/fleet.js";
 import { History } from "./rooms/history.js";
+import { Order } from "./rooms/order.js";
+import { Orders } from "./rooms/orders.js";
 import { Settings } from "./rooms/settings.js";
 import { LINKS, Link } from "./rooms/link.js";
 import { Setup } from "./rooms/setup.js";
 import { SignIn, after } from "./rooms/sign_in.js";
 import { Tenant } from "./rooms/tenant.js";
+import { forgetDrafts } from "./records.js";
 import { go, parts, path } from "./router.js";
 import { home, loadSession, session } from "./session.js";
 import { onRole, start, stop } from "./socket.js";
@@ -28,12 +33,14 @@ import { render } from "./vendor/preact.mjs";
 import { computed, effect } from "./vendor/signals.mjs";
 
 const ROOMS = {
-  admin: { fleet: Fleet, approvals: ({ thing }) => html`<${Approvals} wanted=${thing} />`, history: History, tenants: ({ thing }) => html`<${Tenant} id=${thing} key=${thing} />` },
+  admin: { fleet: Fleet, approvals: ({ thing }) => html`<${Approvals} wanted=${thing} />`, history: History, tenants: ({ thing }) => html`<${Tenant} id=${thing} key=${thing} />`,
+    customers: ({ thing }) => (thing ? html`<${Customer} id=${thing} key=${thing} />` : html`<${Customers} />`),
+    orders: ({ thing }) => (thing ? html`<${Order} id=${thing} key=${thing} />` : html`<${Orders} />`) },
   customer: { approvals: ({ thing }) => html`<${Approvals} wanted=${thing} />`, history: History, settings: Settings, agents: ({ thing }) => (thing ? html`<${Agent} id=${thing} key=${thing} />` : html`<${Agents} />`) },
 };
 /** What J and K walk over. */
 const ROWS = "main .approval, main .fleet .name, main .walk, main .fold-row > summary";
-const TITLES = { fleet: "Fleet", approvals: "Approvals", history: "History", tenants: "Tenant", agents: "Agents", settings: "Settings" };
+const TITLES = { fleet: "Fleet", approvals: "Approvals", history: "History", tenants: "Tenant", customers: "Customers", orders: "Orders", agents: "Agents", settings: "Settings" };
 const Lost = () => html`<section class="empty"><h1 tabindex="-1">There is no such page</h1><p>The address may be old.</p><a class="btn" href=${home()}>Go to the start</a></section>`;
 
 function Inside() {
@@ -42,7 +49,7 @@ function Inside() {
   const Room = ROOMS[side][room] ?? Lost;
   useEffect(() => bind({
     "Ctrl k": () => { paletteOpen.value = !paletteOpen.value; }, "?": () => { helpOpen.value = true; }, t: nextTheme,
-    "g a": () => go(`/${side}/approvals`), ...(isAdmin ? { "g f": () => go("/admin/fleet") } : { "g s": () => go("/customer/agents") }), "g h": () => go(`/${side}/history`),
+    "g a": () => go(`/${side}/approvals`), ...(isAdmin ? { "g f": () => go("/admin/fleet"), "g o": () => go("/admin/orders"), "g c": () => go("/admin/customers") } : { "g s": () => go("/customer/agents") }), "g h": () => go(`/${side}/history`),
     "/": () => { const search = document.querySelector("main input[type=search]"); search?.focus(); return Boolean(search); },
     j: () => walk(ROWS, 1), k: () => walk(ROWS, -1), ArrowDown: (event) => event.target.matches(ROWS) && walk(ROWS, 1), ArrowUp: (event) => event.target.matches(ROWS) && walk(ROWS, -1),
     a: () => pressOnCard("a"), d: () => pressOnCard("d"),
@@ -83,6 +90,7 @@ effect(() => {
   unwatch = [];
   stop();
   forget();
+  forgetDrafts();
   if (!as) return;
   if (as.startsWith("staff")) { zone.value = "UTC"; unwatch = [watchFleet(), watchApprovals()]; } else { useLocalZone(); unwatch = [watchApprovals(), watchAgents()]; }
   start();

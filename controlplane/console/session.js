@@ -15,6 +15,14 @@ export const PERMISSIONS = {
   "keys.revoke": ["OWNER", "ADMIN"],
   "agents.write": ["OWNER", "ADMIN", "MANAGER"],
   "approvals.decide": ["OWNER", "ADMIN", "MANAGER"],
+  "customers.write": ["OWNER", "ADMIN", "MANAGER"],
+  "orders.write": ["OWNER", "ADMIN", "MANAGER"],
+  "billing.write": ["OWNER", "ADMIN"],
+  "settings.read": ["OWNER", "ADMIN"],
+  "settings.write": ["OWNER"],
+  "audit.read": ["OWNER", "ADMIN"],
+  "staff.read": ["OWNER", "ADMIN"],
+  "staff.manage": ["OWNER"],
 };
 
 export const isStaff = () => session.value?.user?.type === "staff";

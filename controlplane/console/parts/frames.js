@@ -39,7 +39,7 @@ export function CustomerFrame({ children }) {
     <main id="main" class="page customer">${children}</main>`;
 }
 
-const STAFF = [["fleet", "server", "Fleet"], ["approvals", "shield", "Approvals"], ["history", "history", "History"]];
+const STAFF = [["fleet", "server", "Fleet"], ["approvals", "shield", "Approvals"], ["orders", "order", "Orders"], ["customers", "users", "Customers"], ["history", "history", "History"]];
 const capital = (word) => word[0] + word.slice(1).toLowerCase();
 
 export function StaffFrame({ children }) {

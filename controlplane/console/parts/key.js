@@ -19,7 +19,7 @@ function Revoke({ server, onClose }) {
   return html`<${Typed} title=${`Revoke the key of ${name}?`} name=${name} keep="Keep the key" go="Revoke key" act=${act} onClose=${onClose}>Its socket closes within a second and stays closed. What it asks can be decided, but does not reach it. To return, the server must register again.<//>`;
 }
 
-function Token({ server, token, onClose }) {
+export function Token({ server, token, onClose }) {
   const copy = () => navigator.clipboard.writeText(token.registrationToken).then(() => toast("Copied."), () => toast("This browser does not let the page copy.", "warn"));
   return html`<${Dialog} label="Registration token" onClose=${onClose}><div><h2>Registration token for ${server.domain}</h2>
     <p>It is shown once and works once, until ${when(token.expiresAt)}. As soon as the server registers with it, its old key stops working.</p>
