@@ -13,13 +13,14 @@ from typing import Any
 
 import httpx
 
-from tests.contract.endpoints import rows
+from tests.contract.endpoints import due, rows
 from tests.end_to_end.hub_process import HubProcess
 
 CRON_SECRET = "a cron secret of sixteen letters and more"
 PASSWORD = "correct horse battery staple"
 OWNER = "owner@letsbe.biz"
 KNOWN = frozenset(row.key for row in rows())
+DUE = frozenset(row.key for row in due())
 
 
 @dataclass(repr=False)
@@ -57,8 +58,13 @@ class Walk:
             return await browser.post(f"/api/auth/callback/{provider}", json=body)
 
     async def did(self, row: str, method: str, path: str, by: str, **options: Any) -> Any:
-        """Call, and note the success under the row's name; what the envelope holds, or the answer's object."""
+        """Call, and note the success under the row's name; what the envelope holds, or the answer's object.
+
+        A row that waits for something is not called, until the table of endpoints says that it is due.
+        """
         assert row in KNOWN, f"the specification has no {row}"
+        if row not in DUE:
+            return None
         answer = await self.caller(by).request(method, path, **options)
         assert answer.is_success, f"{row}: {answer.status_code} {answer.text[:1000]}"
         self.answers.setdefault(row, answer)
