@@ -17,6 +17,7 @@ class Author(msgspec.Struct, frozen=True):
         name: a name a reader of the log knows.
         address: the network address the change came from.
         request_id: the request's X-Request-Id.
+        user_agent: the program it was sent with, as that says of itself.
     """
 
     type: str
@@ -24,6 +25,7 @@ class Author(msgspec.Struct, frozen=True):
     name: str
     address: str | None = None
     request_id: str | None = None
+    user_agent: str | None = None
 
     @classmethod
     def system(cls, name: str = "LetsBe Hub") -> Author:

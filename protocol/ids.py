@@ -16,6 +16,7 @@ SessionId = NewType("SessionId", str)
 InvitationId = NewType("InvitationId", str)
 SubscriptionId = NewType("SubscriptionId", str)
 ApiKeyId = NewType("ApiKeyId", str)
+AuditEntryId = NewType("AuditEntryId", str)
 RequestId = NewType("RequestId", str)
 
 #: The prefix of each id type, by the name of its type.
@@ -31,6 +32,7 @@ PREFIXES: Final[dict[str, str]] = {
     "InvitationId": "inv",
     "SubscriptionId": "sub",
     "ApiKeyId": "key",
+    "AuditEntryId": "aud",
 }
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"

@@ -115,5 +115,10 @@ class Call(Generic[C_co]):
 
     @property
     def author(self) -> Author:
-        """The caller as the audit entry names it, with the address and id of this request."""
-        return replace(self.caller.author, address=self.request.remote_address, request_id=self.request.request_id)
+        """The caller as the audit entry names it, with the address, program and id of this request."""
+        return replace(
+            self.caller.author,
+            address=self.request.remote_address,
+            request_id=self.request.request_id,
+            user_agent=self.request.user_agent,
+        )

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from controlplane.services.bearer import token_in
 
 _SANE_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_LONGEST_USER_AGENT: Final = 200
 _EMPTY: Final[Mapping[str, str]] = {}
 
 
@@ -86,6 +87,14 @@ class Incoming:
     def media_type(self) -> str:
         """Content-Type in lower case without its parameters; empty when there is none."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def user_agent(self) -> str | None:
+        """The program the caller says it is, cut to a length and to what can be printed."""
+        text = self.headers.get("user-agent")
+        if text is None:
+            return None
+        return "".join(letter if letter.isprintable() else " " for letter in text[:_LONGEST_USER_AGENT]) or None
 
     @property
     def sane_request_id(self) -> str | None:

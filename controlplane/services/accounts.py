@@ -168,7 +168,7 @@ class AccountService:
         if known.second_factor:
             log.info("sign_in.code_awaited", user_type=user_type, account=account.id)
             return CodeAwaited(await self._two_factor.begin_sign_in(account))
-        author = Author(user_type, account.id, known.name, address, request_id)
+        author = Author(user_type, account.id, known.name, address, request_id, user_agent)
         started = await self._sessions.start(author, user_type, account.key, replaces=replaces, user_agent=user_agent)
         log.info("signed_in", user_type=user_type, account=author.id, session=started.session.id)
         return started

@@ -69,7 +69,7 @@ class Holder(NamedTuple):
     def author(self, like: Author) -> Author:
         """They themselves, at the address and in the request of another author."""
         account = self.account
-        return Author(account.user_type, account.id, self.name, like.address, like.request_id)
+        return Author(account.user_type, account.id, self.name, like.address, like.request_id, like.user_agent)
 
 
 def owner_of(row: Any) -> Account:

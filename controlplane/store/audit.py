@@ -14,9 +14,13 @@ from sqlalchemy import Connection, insert
 
 from actors.people import Author
 from controlplane.store.tables.accounts import audit_entries
-from protocol.ids import uuid7
+from controlplane.store.transaction import tell_after_commit
+from protocol.ids import parse_id, uuid7
 
-__all__ = ["REDACTED", "Author", "difference", "record", "redacted"]
+__all__ = ["NEWS", "REDACTED", "Author", "difference", "record", "redacted"]
+
+#: What listeners of `Database.listen` are told by.
+NEWS: Final = "audit"
 
 #: What stands in place of a secret.
 REDACTED: Final = "•••"
@@ -48,6 +52,7 @@ def record(
     before: object = None,
     after: object = None,
     customer_id: UUID | None = None,
+    order_id: UUID | None = None,
 ) -> None:
     """Write the audit entry of a change into the transaction that makes it.
 
@@ -57,6 +62,7 @@ def record(
         before: the state before as a Struct or plain value; fields with a secret's name are redacted.
         after: the state after.
         customer_id: the customer whose things changed.
+        order_id: the order it belongs to; of a target that is an order, that one.
     """
     connection.execute(
         insert(audit_entries),
@@ -74,9 +80,12 @@ def record(
                 "before": _written(before),
                 "after": _written(after),
                 "customer_id": customer_id,
+                "order_id": order_id or _order_of(target),
+                "user_agent": author.user_agent,
             }
         ],
     )
+    tell_after_commit(connection, NEWS)
 
 
 def redacted(value: Any) -> Any:
@@ -96,6 +105,10 @@ def difference(before: Any, after: Any, fields: Iterable[str] | None = None) -> 
     old, new = _plain(before), _plain(after)
     names = [name for name in (fields or new) if old.get(name) != new.get(name)]
     return {name: old.get(name) for name in names}, {name: new.get(name) for name in names}
+
+
+def _order_of(target: str) -> UUID | None:
+    return parse_id("ord", target) if target.startswith("ord_") else None
 
 
 def _plain(value: object) -> Any:

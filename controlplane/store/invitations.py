@@ -267,7 +267,7 @@ def _accept(
 ) -> StaffMember:
     # Whoever waited for the row's lock sees it accepted, and finds nothing.
     invitation = _find(connection, token_hash, now, lock=True)
-    author = Author("staff", format_id("stf", key), name, author.address, author.request_id)
+    author = Author("staff", format_id("stf", key), name, author.address, author.request_id, author.user_agent)
     member = join(connection, author, NewStaff(invitation.email, name, password_hash), invitation.role, key, now)
     connection.execute(
         update(invitations)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from actors.people import Author, Scope
 from actors.ports import Delivery, Settled
-from controlplane.store import events
+from controlplane.store import audit, events
 from controlplane.store.approvals import COLUMNS, approval_of, read
 from controlplane.store.keys import key_of
 from controlplane.store.transaction import commit_with_next_statement, tell_after_commit
@@ -57,9 +57,9 @@ _SETTLE = text("""
         FROM ranked r CROSS JOIN numbered n RETURNING seq, frame, reference
     ), audited AS (
         INSERT INTO audit_entries (id, at, author_type, author_id, author_name, address, request_id, action, target,
-            before, after, customer_id)
+            before, after, customer_id, order_id, user_agent)
         SELECT r.entry, :at, :author_type, :author_id, :author_name, :address, :audited_request, :action, r.target,
-            :before, :after, r.customer_id
+            :before, :after, r.customer_id, :order_id, :user_agent
         FROM ranked r ORDER BY r.rank
     ), told AS (
         INSERT INTO events (at, kind, order_id, customer_id, data)
@@ -151,6 +151,7 @@ def _write(
         "author_name": author.name,
         "address": author.address,
         "audited_request": author.request_id,
+        "user_agent": author.user_agent,
         "action": f"approval.{first.status.value.lower()}",
         "before": _BEFORE,
         "after": msgspec.json.encode({"status": first.status.value, "reason": first.reason}).decode(),
@@ -159,6 +160,7 @@ def _write(
     rows = connection.execute(_SETTLE, values).all()
     if rows:
         tell_after_commit(connection, events.NEWS)
+        tell_after_commit(connection, audit.NEWS)
     return [
         Settled(
             by_key[row.id],

@@ -70,7 +70,7 @@ class Pending:
             token,
             code,
             replaces=call.caller.token if token_of(call.request, hub)[1] else None,
-            user_agent=call.request.headers.get("user-agent"),
+            user_agent=call.request.user_agent,
         )
         hub.limits.forget("second_factor", factor.account.id)
         self._wire.remember_session(started.token, started.session.expires_at)

@@ -114,7 +114,7 @@ async def _sign_in(call: Call[Visitor], wire: Wire, provider: Provider, given: S
             address=request.remote_address,
             request_id=request.request_id,
             replaces=call.caller.token if token_of(request, hub)[1] else None,
-            user_agent=request.headers.get("user-agent"),
+            user_agent=request.user_agent,
         )
     except Unauthorized:
         page = wire.page("error", error="CredentialsSignin", provider=provider)

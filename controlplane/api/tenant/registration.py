@@ -49,6 +49,7 @@ async def register(call: Call[Anyone], body: Registration) -> Key:
         key=key,
         seals=hub.sealer,
     )
-    author = Author("tenant", order_id, "registration", call.request.remote_address, call.request.request_id)
+    request = call.request
+    author = Author("tenant", order_id, "registration", request.remote_address, request.request_id, request.user_agent)
     await hub.tenant(order_id).ask(Register(registration, author))
     return Key(key)

@@ -133,7 +133,8 @@ setup_state = Table(
     CheckConstraint("id = 1", name="one_row"),
 )
 
-#: Append-only by trigger. `position` is the order of writing; `before` and `after` are JSON as text.
+#: Append-only by trigger. `position` is the order of writing, `xid` the writer's transaction, and both together the
+#: order in which entries are sealed (store/audit_sealing.py); `before` and `after` are JSON as text.
 audit_entries = Table(
     "audit_entries",
     metadata,
@@ -149,14 +150,23 @@ audit_entries = Table(
     Column("target", Text, nullable=False),
     Column("before", Text),
     Column("after", Text),
-    # No foreign key: the log outlives what it tells of.
+    # No foreign keys: the log outlives what it tells of.
     Column("customer_id", Uuid),
+    Column("xid", BigInteger, nullable=False, server_default=text("((pg_current_xact_id())::text)::bigint")),
+    Column("user_agent", Text),
+    Column("order_id", Uuid),
     CheckConstraint("author_type IN ('staff', 'customer', 'tenant', 'system', 'cron')", name="author_type"),
     Index("ux_audit_entries_position", "position", unique=True),
-    Index("ix_audit_entries_target", "target", "position"),
+    Index("ix_audit_entries_commit", "xid", "position"),
+    Index("ix_audit_entries_at", "at", "position"),
+    Index("ix_audit_entries_target", "target", "at", "position"),
+    Index("ix_audit_entries_action", "action", "at", "position"),
+    Index("ix_audit_entries_author_id", "author_id", "at", "position"),
+    Index("ix_audit_entries_order_id", "order_id", "at", "position", postgresql_where=text("order_id IS NOT NULL")),
     Index(
         "ix_audit_entries_customer_id",
         "customer_id",
+        "at",
         "position",
         postgresql_where=text("customer_id IS NOT NULL"),
     ),
