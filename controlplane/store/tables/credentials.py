@@ -18,6 +18,7 @@ from sqlalchemy import (
     text,
 )
 
+from controlplane.store.tables.accounts import staff
 from controlplane.store.tables.base import metadata
 
 #: One a person. The secret is sealed; `last_step` is the newest time step whose code was used: none works twice.
@@ -111,3 +112,11 @@ Index(
     unique=True,
     postgresql_where=text("accepted_at IS NULL AND revoked_at IS NULL"),
 )
+Index(
+    "ix_staff_invitations_open",
+    staff_invitations.c.created_at.desc(),
+    staff_invitations.c.id.desc(),
+    postgresql_where=text("accepted_at IS NULL AND revoked_at IS NULL"),
+)
+Index("ix_staff_created_at", staff.c.created_at.desc(), staff.c.id.desc())
+Index("ix_staff_status", staff.c.status, staff.c.created_at.desc(), staff.c.id.desc())
