@@ -36,12 +36,13 @@ fuzz: install ## every operation of the HTTP API with generated calls, for long 
 test-openclaw: install ## the bridge against the real OpenClaw gateway from npm (1.4 GB, once)
 	HUB_TEST_OPENCLAW=1 $(BIN)/pytest tests/openclaw
 
-bench: install ## figures: requests, decisions, sockets beside a peer, actors, kill -9 under load
+bench: install ## figures: actors, sockets beside a peer, decisions, kill -9 under load, requests, the console
 	$(BIN)/python -m bench.actors
 	$(BIN)/python -m bench.sockets
 	$(BIN)/python -m bench.decisions
 	$(BIN)/python -m bench.durable
 	$(BIN)/python -m bench.http
+	$(BIN)/python -m bench.console
 
 lock: ## resolve the dependencies again, with hashes (needs uv)
 	uv pip compile --universal --generate-hashes --python-version 3.11 --extra dev \
