@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import resource
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -14,9 +15,12 @@ from sqlalchemy import Connection, inspect, text
 
 from controlplane.integrations.mail_carrier import Carrier, CarrierDown
 from controlplane.secret import Secret
+from controlplane.services.audit_examination import Progress, examine
 from controlplane.services.sealing import Sealer, Unsealable
 from controlplane.settings import Settings
 from controlplane.state_folder import StateFolder
+from controlplane.store.audit_chain import Anchor, Signer
+from controlplane.store.audit_walking import AuditWalk
 from controlplane.store.database import Database
 from controlplane.store.mail import Backlog, MailStore
 from controlplane.store.migrate import SchemaUnknown, pending
@@ -133,7 +137,7 @@ async def examine_database(database: Database, settings: Settings, keys: Sequenc
     """
     server = await database.read(_look, datetime.datetime.now)
     findings = judge_server(server, settings)
-    schema = await _examine_schema(database)
+    schema = await examine_schema(database)
     findings.append(schema)
     if not schema.ok:
         skipped = "the schema is not this Hub's"
@@ -142,6 +146,26 @@ async def examine_database(database: Database, settings: Settings, keys: Sequenc
     now = datetime.datetime.now(datetime.UTC)
     backlog = await MailStore(database).backlog(since=now - datetime.timedelta(days=1))
     return [*findings, judge_keys(keys, sealed), examine_files(tenants, settings), judge_outbox(backlog, now)]
+
+
+async def examine_audit(
+    database: Database, keys: Sequence[Secret], anchors: Sequence[Anchor], *, after: int, progress: Progress
+) -> list[Finding]:
+    """The audit log is whole: its chain, the chain's signatures, and what was kept outside the database.
+
+    Raises:
+        Overloaded: the database is not reachable.
+    """
+    began = time.perf_counter()
+    verdict = await examine(AuditWalk(database), Signer(keys), anchors, after=after, progress=progress)
+    seconds = time.perf_counter() - began
+    told = [Finding("audit log", False, problem, _ALARM) for problem in verdict.problems]
+    told += [Finding("audit log", None, remark) for remark in verdict.remarks]
+    speed = f"in {seconds:.1f} s, {verdict.entries / max(seconds, 1e-6):,.0f} a second"
+    waiting = f", {verdict.waiting} wait to be sealed" if verdict.waiting else ""
+    held = f"held against {verdict.anchors} anchors" if verdict.anchors else "no anchors to hold them against"
+    found = f"{verdict.entries} entries {speed}; {held}{waiting}"
+    return [*told, Finding("audit chain", not verdict.problems, found, _ALARM if verdict.problems else "")]
 
 
 def judge_server(server: Server, settings: Settings) -> list[Finding]:
@@ -160,16 +184,17 @@ def judge_keys(keys: Sequence[Secret], sealed: Sequence[bytes]) -> Finding:
     if not sealed:
         return Finding(name, True, "nothing is sealed yet")
     if not keys:
-        return Finding(name, False, "there is none, and the database holds sealed secrets", _RESTORE)
+        return Finding(name, False, "there is none, and the database holds sealed secrets", RESTORE)
     sealer = Sealer(keys)
     shut = sum(not _opens(sealer, value) for value in sealed)
     old = sum(not sealer.is_newest(value) for value in sealed) - shut
     if shut:
-        return Finding(name, False, f"{shut} of {len(sealed)} sealed secrets do not open", _RESTORE)
+        return Finding(name, False, f"{shut} of {len(sealed)} sealed secrets do not open", RESTORE)
     return Finding(name, True, f"opens all {len(sealed)} sealed secrets, {old} of them by an older key")
 
 
-_RESTORE: Final = (
+_ALARM: Final = 'keep the database as it is, and go through "When the audit log is not whole" in the operations manual'
+RESTORE: Final = (
     "put the key they were sealed with at the end of HUB_MASTER_KEY, "
     "or restore the state folder that belongs to this database"
 )
@@ -213,7 +238,8 @@ def _judge_clock(server: Server) -> Finding:
     return Finding("clock", True, found)
 
 
-async def _examine_schema(database: Database) -> Finding:
+async def examine_schema(database: Database) -> Finding:
+    """The database has the tables of this version."""
     try:
         steps = await pending(database)
     except SchemaUnknown as error:

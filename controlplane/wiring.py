@@ -36,6 +36,8 @@ from controlplane.door.tenant_socket import TenantSocket
 from controlplane.opening import build_mail, locked_settings, open_database, open_identity
 from controlplane.services import waking
 from controlplane.services.approval_mail import ApprovalMailer, rules
+from controlplane.services.audit_sealer import AuditSealer
+from controlplane.services.audit_witness import AuditWitness
 from controlplane.services.console_feed import Feed
 from controlplane.services.console_presence import PresenceFeed
 from controlplane.services.jobs import Expiry, standing_jobs
@@ -53,6 +55,9 @@ from controlplane.store.agents import AgentStore
 from controlplane.store.api_keys import ApiKeyStore
 from controlplane.store.approval_mail import ApprovalMailStore
 from controlplane.store.approvals import ApprovalStore
+from controlplane.store.audit import NEWS as AUDIT
+from controlplane.store.audit_chain import Signer
+from controlplane.store.audit_sealing import AuditSealing
 from controlplane.store.commands import CommandStore
 from controlplane.store.customers import CustomerStore
 from controlplane.store.database import Database
@@ -157,6 +162,7 @@ async def open_hub(
             nursery.start_soon(waking.sweep, system, partial(_overdue, tenant_book, clock))
             nursery.start_soon(hub.upkeep.run)
             _start_webhooks(nursery, hub, database, settings)
+            _start_audit(nursery, hub, database, folder, Signer(master_keys))
             yield hub, tenant_socket, await _start_consoles(nursery, hub, database, settings)
             nursery.cancel_scope.cancel()
 
@@ -194,6 +200,14 @@ async def _start_consoles(nursery: trio.Nursery, hub: Hub, database: Database, s
     _start_mail(nursery, hub, database, settings, feed)
     hub.metrics.read("consoles", lambda: {"open": float(len(consoles)), "events": float(feed.published)})
     return consoles
+
+
+def _start_audit(nursery: trio.Nursery, hub: Hub, database: Database, folder: StateFolder, signer: Signer) -> None:
+    """What chains the audit log."""
+    sealer = AuditSealer(AuditSealing(database, signer), signer, AuditWitness(folder.path), clock=hub.clock)
+    database.listen(AUDIT, sealer.poke)
+    nursery.start_soon(sealer.run)
+    hub.metrics.read("audit", lambda: sealer.figures)
 
 
 def _start_webhooks(nursery: trio.Nursery, hub: Hub, database: Database, settings: Settings) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from typing import Final, TextIO
 
 import click
 import msgspec
@@ -10,25 +12,50 @@ import trio
 
 from actors.runtime.ports import SystemClock, SystemIds, SystemRandomness
 from controlplane import logs
-from controlplane.doctor import Finding, examine_database, examine_disk, examine_folder, examine_mail
+from controlplane.doctor import (
+    RESTORE,
+    Finding,
+    examine_audit,
+    examine_database,
+    examine_disk,
+    examine_folder,
+    examine_mail,
+    examine_schema,
+)
 from controlplane.integrations.mail_carrier import Carrier
 from controlplane.opening import build_carrier, build_chosen_carrier, open_database
 from controlplane.secret import Secret
+from controlplane.services.audit_witness import AuditWitness
 from controlplane.services.mail_choices import MailChoices
 from controlplane.services.sealing import Sealer
 from controlplane.settings import Settings, SettingsError
 from controlplane.state_folder import StateFolder, StateFolderError
+from controlplane.store.audit_chain import Anchor, anchors_in
 from controlplane.store.database import Database, DatabaseMisconfigured
 from controlplane.store.postmaster import EmbeddedPostgresError
 from controlplane.store.system_settings import SettingStore
 from protocol.faults import Overloaded
 
 REFUSALS = (EmbeddedPostgresError, DatabaseMisconfigured, Overloaded)
+_BAR: Final = 40
 
 
 @click.command("doctor")
 @click.option("--json", "as_json", is_flag=True, help="A JSON array instead of text.")
-def command(as_json: bool) -> None:
+@click.option("--audit", "audit", is_flag=True, help="Examine the audit log's chain instead, from its first entry.")
+@click.option(
+    "--anchors",
+    type=click.File("r", errors="replace"),
+    multiple=True,
+    help="With --audit: a log that holds anchors, such as one kept elsewhere; - is standard input.",
+)
+@click.option(
+    "--after",
+    type=click.IntRange(min=0),
+    default=0,
+    help="With --audit: believe the chain up to this number, whose faults are accounted for.",
+)
+def command(as_json: bool, audit: bool, anchors: Sequence[TextIO], after: int) -> None:
     """Examine the settings, the state folder, the database, the keys, the mail and the machine.
 
     Changes nothing, and works beside a running Hub; without one, the embedded database is started for the look
@@ -39,8 +66,16 @@ def command(as_json: bool) -> None:
     Examples:
       hub doctor
       hub doctor --json | jq '.[] | select(.ok == false)'
+      hub doctor --audit
+      journalctl -u hub | hub doctor --audit --anchors -
     """
-    findings = trio.run(_examine)
+    if audit:
+        kept = [anchor for file in anchors for line in file for anchor in anchors_in(line)]
+        findings = trio.run(_examine_audit, kept, after)
+    elif anchors or after:
+        raise click.UsageError("--anchors and --after belong to --audit")
+    else:
+        findings = trio.run(_examine)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(findings)))
     else:
@@ -74,10 +109,48 @@ async def _examine() -> list[Finding]:
         return [*findings, Finding("master key", False, str(error), "set it right and check again")]
 
 
+async def _examine_audit(kept: Sequence[Anchor], after: int) -> list[Finding]:
+    try:
+        settings = Settings.of_process()
+    except SettingsError as error:
+        return [Finding("settings", False, problem, "set it right and start again") for problem in error.problems]
+    logs.configure(log_format=settings.log_format, level="error")
+    folder = StateFolder(settings.state_dir)
+    if settings.embedded and not (folder.path / "postgres" / "data").exists():
+        return [Finding("audit log", None, "the embedded database is not made yet", "`hub serve` makes it")]
+    try:
+        keys = _master_keys(settings, folder)
+        if not keys:
+            return [Finding("master key", False, "there is none, and the chain is signed with it", RESTORE)]
+        anchors = [*AuditWitness(folder.path).all(), *kept]
+        async with open_database(settings, folder, join=True) as database:
+            schema = await examine_schema(database)
+            if not schema.ok:
+                return [schema]
+            return await examine_audit(database, keys, anchors, after=after, progress=_show)
+    except (StateFolderError, OSError) as error:
+        return [Finding("state folder", False, str(error), "set it right and check again")]
+    except REFUSALS as refusal:
+        return [Finding("database", False, str(refusal), "check that the database runs and lets this machine in")]
+
+
+def _show(done: int, total: int) -> None:
+    """Draw how far it is, for a person who waits."""
+    if not sys.stderr.isatty() or not total:
+        return
+    full = _BAR * done // total
+    ended = "\n" if done == total else ""
+    click.echo(f"\r{'█' * full}{'░' * (_BAR - full)} {done / total:4.0%}{ended}", nl=False, err=True)
+
+
+def _master_keys(settings: Settings, folder: StateFolder) -> Sequence[Secret]:
+    if settings.master_key:
+        return settings.master_key
+    return folder.master_keys() if folder.path.exists() and folder.has("master-key") else ()
+
+
 async def _examine_database(settings: Settings, folder: StateFolder) -> list[Finding]:
-    keys = settings.master_key
-    if not keys and folder.path.exists() and folder.has("master-key"):
-        keys = folder.master_keys()
+    keys = _master_keys(settings, folder)
     remedy = (
         "the log in the state folder's postgres/log says more"
         if settings.embedded

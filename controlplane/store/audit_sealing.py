@@ -53,7 +53,9 @@ _STRAYS = text(f"""
 
 _WAITING = text(f"""
     SELECT count(*) AS count, min(at) AS oldest
-    FROM (SELECT e.at FROM audit_entries e WHERE {_BEHIND} ORDER BY e.xid, e.position LIMIT :most) AS waiting""")
+    FROM (
+        SELECT e.at FROM audit_entries e WHERE {_BEHIND} AND {_UNSEALED} ORDER BY e.xid, e.position LIMIT :most
+    ) AS waiting""")
 
 _SEAL = text("""
     INSERT INTO audit_seals (number, entry_id, digest, sealed_at, key_id, signature)
@@ -187,8 +189,9 @@ def _seal(connection: Connection, signer: Signer, at: datetime, most: int) -> Se
             found = {"reason": broken, "headNumber": head.number, "goesOnAfter": number}
             audit.record(connection, Author.system(), BROKEN, "audit", at=at, after=found)
         head = _write(connection, signer, number, digest, entries, place, at)
-    waiting = connection.execute(_WAITING, {"xid": head.xid, "position": head.position, "most": MOST_COUNTED}).one()
-    return Sealed(len(entries), head, waiting.count, waiting.oldest, len(entries) == most, broken)
+    behind = {"xid": head.xid, "position": head.position, "most": MOST_COUNTED}
+    waiting, oldest = connection.execute(_WAITING, behind).one()
+    return Sealed(len(entries), head, waiting, oldest, len(entries) == most, broken)
 
 
 def _footing(connection: Connection, signer: Signer, head: Head) -> tuple[int, bytes, str | None]:

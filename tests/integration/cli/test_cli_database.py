@@ -130,3 +130,17 @@ def test_the_doctor_names_wrong_settings(hub: Run) -> None:
     assert run.returncode == 1
     assert [finding["check"] for finding in json.loads(run.stdout)] == ["settings", "settings"]
     assert "HUB_POOL_SIZE" in run.stdout
+
+
+def test_the_doctor_examines_the_audit_log(hub: Run, postgres: PostgresServer, database_url: str) -> None:
+    run = hub(*OWNER, HUB_DATABASE_URL=database_url, HUB_MASTER_KEY=NEW_KEY, given=PASSWORD + "\n")
+    assert run.returncode == 0, run.stderr
+    well = hub("doctor", "--audit", HUB_DATABASE_URL=database_url, HUB_MASTER_KEY=NEW_KEY)
+    assert well.returncode == 0, well.stdout + well.stderr
+    assert "✓ audit chain: 0 entries" in well.stdout
+    assert "wait to be sealed" in well.stdout
+    name = database_url.rpartition("/")[2].partition("?")[0]
+    postgres.run("UPDATE audit_head SET number = 2", name)
+    cut = hub("doctor", "--audit", HUB_DATABASE_URL=database_url, HUB_MASTER_KEY=NEW_KEY)
+    assert cut.returncode == 1
+    assert "✗ audit log: the tail was cut: the chain ends at number 0, its head says 2" in cut.stdout
