@@ -41,7 +41,7 @@ bench: install ## figures: actors, sockets beside a peer, decisions, kill -9 und
 	$(BIN)/python -m bench.sockets
 	$(BIN)/python -m bench.decisions
 	$(BIN)/python -m bench.durable
-	$(BIN)/python -m bench.http
+	$(BIN)/python -m bench.calls
 	$(BIN)/python -m bench.console
 
 lock: ## resolve the dependencies again, with hashes (needs uv)

@@ -1,4 +1,4 @@
-"""The peer of `bench.http`: one bare Quart-trio route each for GET and POST, on Hypercorn: `… --port 0`."""
+"""The peer of `bench.calls`: one bare Quart-trio route each for GET and POST, on Hypercorn: `… --port 0`."""
 
 from __future__ import annotations
 
