@@ -1,4 +1,4 @@
-"""What a request costs beside a bare Quart-trio route, and lists at a hundred thousand rows: `python -m bench.calls`."""
+"""What a request costs beside a bare Quart-trio route, and lists at 100,000 rows: `python -m bench.calls`."""
 
 from __future__ import annotations
 
