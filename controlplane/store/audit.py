@@ -112,7 +112,12 @@ def _order_of(target: str) -> UUID | None:
 
 
 def _plain(value: object) -> Any:
-    return msgspec.to_builtins(value, enc_hook=str, str_keys=True)
+    return msgspec.to_builtins(value, enc_hook=_open, str_keys=True)
+
+
+def _open(value: object) -> Any:
+    # JSON inside, such as a command's payload: opened, so that what is secret in there is found too.
+    return msgspec.json.decode(value) if isinstance(value, msgspec.Raw) else str(value)
 
 
 def _written(value: object) -> str | None:

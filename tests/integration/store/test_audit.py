@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import DBAPIError
@@ -53,3 +54,16 @@ async def test_entries_keep_the_order_of_their_writing(database: Database):
     for number in range(5):
         await database.write(lambda connection, n=number: audit.record(connection, TESTER, str(n), "t", at=NOW))
     assert await database.read(_entries) == list("01234")
+
+
+class Carrier(msgspec.Struct):
+    """A thing that holds JSON as it came, as a command does."""
+
+    payload: msgspec.Raw
+
+
+async def test_what_is_secret_inside_of_a_payload_is_hidden_and_the_rest_is_told(database: Database):
+    carried = Carrier(msgspec.Raw(b'{"file":"a.txt","env":[{"dbPassword":"canary","apiKey":"canary"}]}'))
+    await database.write(lambda connection: audit.record(connection, TESTER, "a", "t", at=NOW, after=carried))
+    after = await database.read(lambda connection: connection.execute(select(audit_entries.c.after)).scalar_one())
+    assert after == '{"payload":{"file":"a.txt","env":[{"dbPassword":"•••","apiKey":"•••"}]}}'
