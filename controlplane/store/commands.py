@@ -138,7 +138,16 @@ def issue(
         },
     ).one()
     command = command_of(row)
-    audit.record(connection, author, "command.issued", command.id, at=at, after=command, customer_id=server.user_id)
+    audit.record(
+        connection,
+        author,
+        "command.issued",
+        command.id,
+        at=at,
+        after=command,
+        customer_id=server.user_id,
+        order_id=row.order_id,
+    )
     events.emit_all(connection, [told(row, at)])
     return Issued(command, delivery)
 
@@ -193,6 +202,7 @@ def _record_end(connection: Connection, author: Author, end: str, row: Row[Any],
         at=at,
         after={"status": end.upper()},
         customer_id=row.customer_id,
+        order_id=row.order_id,
     )
     events.emit_all(connection, [told(row, at)])
 

@@ -335,6 +335,7 @@ def _attach(
             at=at,
             after={"replacedEpoch": rival_epoch, "epoch": row.epoch, "bootId": hello.boot_id},
             customer_id=row.customer_id,
+            order_id=order_id,
         )
         events.emit_all(connection, [servers.told("keyUsedTwice", order_id, row.id, at, row.epoch)])
     events.emit_all(connection, [servers.told("connected", order_id, row.id, at, row.epoch)])
