@@ -52,7 +52,7 @@ class JsonReader(Generic[T]):
                 complaint = str(error)
             problems = self._inspector.problems(plain)
             if b"\\u0000" in body:
-                problems += nul_problems(plain, deepest=_DEEPEST)
+                problems += nul_problems(plain)
             if not self._forgive_unknown:
                 problems += repeated_names(body)
         except RecursionError:
@@ -138,40 +138,37 @@ def _unquoted(encoded: bytes, told: str) -> str:
 
 
 def _is_deeper(value: Any, levels: int) -> bool:
-    """Whether containers stand in one another deeper than so: Python's own limit differs between its versions."""
+    """Whether more containers than so stand in one another: Python's own limit differs between its versions."""
     level = [value]
     for _ in range(levels):
         level = [
             item
             for one in level
-            if isinstance(one, dict | list)
             for item in (one.values() if isinstance(one, dict) else one)
+            if isinstance(item, dict | list)
         ]
         if not level:
             return False
     return True
 
 
-def nul_problems(value: Any, *, deepest: int) -> list[FieldProblem]:
+def nul_problems(value: Any) -> list[FieldProblem]:
     """Every text that holds NUL, which no PostgreSQL text can."""
     problems = Problems()
-    _look_for_nul(value, "", problems, deepest)
+    _look_for_nul(value, "", problems)
     return problems.found
 
 
-def _look_for_nul(value: Any, path: str, problems: Problems, deepest: int) -> None:
+def _look_for_nul(value: Any, path: str, problems: Problems) -> None:
     if isinstance(value, str):
         if "\0" in value:
             problems.add(path, "must not contain NUL")
     elif isinstance(value, list | dict):
-        if deepest == 0:
-            problems.add(path, "is nested too deeply")
-            return
         items = value.items() if isinstance(value, dict) else enumerate(value)
         for name, item in items:
             if isinstance(name, str) and "\0" in name:
                 problems.add(under(path, name.replace("\0", "�")), "must not contain NUL")
-            _look_for_nul(item, under(path, name), problems, deepest - 1)
+            _look_for_nul(item, under(path, name), problems)
 
 
 def repeated_names(body: bytes) -> list[FieldProblem]:
