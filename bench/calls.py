@@ -15,7 +15,7 @@ import asyncpg
 import click
 import trio
 
-from bench.crowd import MANY, statements
+from bench.crowd import MANY, fill, statements
 from bench.hub_process import HubProcess, Tenant, running_hub, seed
 from bench.process_figures import cpu_seconds
 from bench.wire import Http, now_ms, percentile
@@ -172,13 +172,7 @@ async def _fill(hub: HubProcess, order_id: str, customer_id: str, server_id: str
     )
 
     async def run() -> None:
-        connection = await asyncpg.connect(host=str(Path(hub.state) / "postgres"), user="hub", database="hub")
-        try:
-            for statement in made:
-                await connection.execute(statement)
-            await connection.execute("VACUUM ANALYZE")
-        finally:
-            await connection.close()
+        await fill(await asyncpg.connect(host=str(Path(hub.state) / "postgres"), user="hub", database="hub"), made)
 
     await trio.to_thread.run_sync(asyncio.run, run())
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Final
 from uuid import UUID
 
+import asyncpg
+
 MANY: Final = 100_000
 #: Of what people make by hand there is less.
 SOME: Final = 5_000
@@ -114,3 +116,14 @@ def statements(*, order_id: UUID, customer_id: UUID, server_id: UUID, many: int 
             statement = statement.replace(f":{name}", literal)
         made.append(statement)
     return [*made, "ANALYZE"]
+
+
+async def fill(connection: asyncpg.Connection, made: list[str]) -> None:
+    """Run what `statements` made, and close the connection."""
+    try:
+        for statement in made:
+            await connection.execute(statement)
+        # As autovacuum does sooner or later: counts are index-only where the visibility map says so.
+        await connection.execute("VACUUM ANALYZE")
+    finally:
+        await connection.close()

@@ -114,7 +114,8 @@ async def open_hub(
         mail = build_mail(database, settings, chosen, sealer, clock=clock, randomness=randomness)
         identity = open_identity(database, settings, folder, sealer, mail, clock=clock, ids=ids, randomness=randomness)
         seals = {"older seals of settings": partial(seal_settings_anew, chosen, sealer)}
-        jobs = _jobs(database, system, tenant_book, {**identity.sweeps, **seals}, clock)
+        approvals = ApprovalStore(database)
+        jobs = _jobs(database, system, tenant_book, approvals, {**identity.sweeps, **seals}, clock)
         hub = Hub(
             clock=clock,
             ids=ids,
@@ -130,7 +131,7 @@ async def open_hub(
             photos=identity.photos,
             customers=CustomerStore(database, clock=clock, ids=ids),
             orders=OrderStore(database, clock=clock, ids=ids),
-            approvals=ApprovalStore(database),
+            approvals=approvals,
             commands=CommandStore(database),
             servers=servers,
             polling=PollingStore(database, heartbeat_seconds=settings.heartbeat_seconds),
@@ -168,11 +169,16 @@ async def open_hub(
 
 
 def _jobs(
-    database: Database, system: ActorSystem, book: PostgresTenantBook, sweeps: Mapping[str, Sweep], clock: Clock
+    database: Database,
+    system: ActorSystem,
+    book: PostgresTenantBook,
+    approvals: ApprovalStore,
+    sweeps: Mapping[str, Sweep],
+    clock: Clock,
 ) -> list[Job]:
     """What runs by the clock; `sweeps` are those of the people's side."""
     forgetting = Forgetting(database, clock=clock)
-    expiry = Expiry(system, partial(_overdue, book, clock), partial(_overdue_approvals, database, clock))
+    expiry = Expiry(system, partial(_overdue, book, clock), partial(_overdue_approvals, approvals, clock))
     tenants = {"promises": forgetting.promises, "messages": forgetting.messages, "events": forgetting.events}
     return standing_jobs(
         expiry=expiry.sweep,
@@ -336,8 +342,8 @@ async def _prepare_schema(settings: Settings, database: Database) -> None:
         raise migrate.SchemaBehind(f"the database's schema is behind by {len(behind)} steps; run `hub migrate` first")
 
 
-async def _overdue_approvals(database: Database, clock: Clock) -> int:
-    return await ApprovalStore(database).overdue(at=clock.now())
+async def _overdue_approvals(approvals: ApprovalStore, clock: Clock) -> int:
+    return await approvals.overdue(at=clock.now())
 
 
 async def _overdue(book: PostgresTenantBook, clock: Clock) -> list[OrderId]:

@@ -11,9 +11,13 @@ from protocol.faults import ValidationError
 T = TypeVar("T")
 
 
-def show_version(call: Call, shown: T) -> T:  # type: ignore[type-arg]
-    """Send the version of what is answered along with it."""
-    call.response.set_header("ETag", f'"{version_of(shown)}"')
+def show_version(call: Call, shown: T, *, of: object = None) -> T:  # type: ignore[type-arg]
+    """Send the version of what is answered along with it.
+
+    Args:
+        of: the part of it that people edit, whose version counts; None: the whole.
+    """
+    call.response.set_header("ETag", f'"{version_of(shown if of is None else of)}"')
     return shown
 
 

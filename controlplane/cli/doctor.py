@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Final, TextIO
 
 import click
@@ -69,13 +70,10 @@ def command(as_json: bool, audit: bool, anchors: Sequence[TextIO], after: int) -
       hub doctor --audit
       journalctl -u hub | hub doctor --audit --anchors -
     """
-    if audit:
-        kept = [anchor for file in anchors for line in file for anchor in anchors_in(line)]
-        findings = trio.run(_examine_audit, kept, after)
-    elif anchors or after:
+    if (anchors or after) and not audit:
         raise click.UsageError("--anchors and --after belong to --audit")
-    else:
-        findings = trio.run(_examine)
+    kept = [anchor for file in anchors for line in file for anchor in anchors_in(line)]
+    findings = trio.run(_find, partial(_examine_audit, kept=kept, after=after) if audit else _examine)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(findings)))
     else:
@@ -87,13 +85,17 @@ def command(as_json: bool, audit: bool, anchors: Sequence[TextIO], after: int) -
         raise SystemExit(1)
 
 
-async def _examine() -> list[Finding]:
+async def _find(examine: Callable[[Settings, StateFolder], Awaitable[list[Finding]]]) -> list[Finding]:
+    """What the examination finds; settings that cannot be read are all there is to find."""
     try:
         settings = Settings.of_process()
     except SettingsError as error:
         return [Finding("settings", False, problem, "set it right and start again") for problem in error.problems]
     logs.configure(log_format=settings.log_format, level="error")
-    folder = StateFolder(settings.state_dir)
+    return await examine(settings, StateFolder(settings.state_dir))
+
+
+async def _examine(settings: Settings, folder: StateFolder) -> list[Finding]:
     findings = [
         Finding("settings", True, "every variable is understood"),
         examine_folder(folder.path),
@@ -109,13 +111,9 @@ async def _examine() -> list[Finding]:
         return [*findings, Finding("master key", False, str(error), "set it right and check again")]
 
 
-async def _examine_audit(kept: Sequence[Anchor], after: int) -> list[Finding]:
-    try:
-        settings = Settings.of_process()
-    except SettingsError as error:
-        return [Finding("settings", False, problem, "set it right and start again") for problem in error.problems]
-    logs.configure(log_format=settings.log_format, level="error")
-    folder = StateFolder(settings.state_dir)
+async def _examine_audit(
+    settings: Settings, folder: StateFolder, *, kept: Sequence[Anchor], after: int
+) -> list[Finding]:
     if settings.embedded and not (folder.path / "postgres" / "data").exists():
         return [Finding("audit log", None, "the embedded database is not made yet", "`hub serve` makes it")]
     try:

@@ -22,7 +22,7 @@ from actors.people import Author
 from controlplane.store import audit
 from controlplane.store.audit_chain import GENESIS, MOST_UNSIGNED, SEALED_COLUMNS, Entry, Signature, Signer, link
 from controlplane.store.database import Database
-from controlplane.store.events import LARGEST
+from controlplane.store.events import LARGEST, SETTLED, TO_COME
 
 #: The action of the entry that the sealer writes when it finds the chain broken.
 BROKEN: Final = "audit.chain_broken"
@@ -31,24 +31,23 @@ MOST_COUNTED: Final = 100_000
 # "hub-audi" as a number: whoever holds it seals.
 _LOCK: Final = 0x6875622D61756469
 
-_XMIN: Final = "CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)"
-_XMAX: Final = "CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint)"
-_ENTRY: Final = ", ".join(f"e.{name}" for name in SEALED_COLUMNS)
+#: In SQL: the sealed columns of an entry `e`, which `entry_of` takes from the beginning of a row.
+ENTRY: Final = ", ".join(f"e.{name}" for name in SEALED_COLUMNS)
 _BEHIND: Final = "(e.xid, e.position) > (CAST(:xid AS bigint), CAST(:position AS bigint))"
 _UNSEALED: Final = "NOT EXISTS (SELECT 1 FROM audit_seals s WHERE s.entry_id = e.id)"
 
 _TAKE_LOCK = text("SELECT pg_try_advisory_xact_lock(CAST(:lock AS bigint))")
 HEAD = text("SELECT number, digest, xid, position, signed_at, key_id, signature FROM audit_head")
-_SNAPSHOT = text(f"SELECT {_XMIN} AS oldest, {_XMAX} AS next")
+_SNAPSHOT = text(f"SELECT {SETTLED} AS oldest, {TO_COME} AS next")
 _NEXT = text(f"""
-    SELECT {_ENTRY} FROM audit_entries e
-    WHERE {_BEHIND} AND e.xid < {_XMIN} AND {_UNSEALED}
+    SELECT {ENTRY} FROM audit_entries e
+    WHERE {_BEHIND} AND e.xid < {SETTLED} AND {_UNSEALED}
     ORDER BY e.xid, e.position LIMIT :most""")
 
 # What a restored database brings from its former life, and what this one has settled meanwhile.
 _STRAYS = text(f"""
-    SELECT {_ENTRY} FROM audit_entries e
-    WHERE (e.xid >= {_XMAX} OR e.xid < {_XMIN}) AND {_UNSEALED}
+    SELECT {ENTRY} FROM audit_entries e
+    WHERE (e.xid >= {TO_COME} OR e.xid < {SETTLED}) AND {_UNSEALED}
     ORDER BY e.position LIMIT :most""")
 
 _WAITING = text(f"""

@@ -8,17 +8,16 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, text
 
-from controlplane.store.audit_chain import SEALED_COLUMNS, Entry, Signature
-from controlplane.store.audit_sealing import Head, entry_of, read_head
+from controlplane.store.audit_chain import Entry, Signature
+from controlplane.store.audit_sealing import ENTRY, Head, entry_of, read_head
 from controlplane.store.database import Database
+from controlplane.store.events import TO_COME
 
 #: How many links are read at once.
 PAGE: Final = 2_000
 
-_ENTRY: Final = ", ".join(f"e.{name}" for name in SEALED_COLUMNS)
-
 _LINKS = text(f"""
-    SELECT {_ENTRY}, s.number, s.entry_id, s.digest, s.key_id, s.signature
+    SELECT {ENTRY}, s.number, s.entry_id, s.digest, s.key_id, s.signature
     FROM audit_seals s LEFT JOIN audit_entries e ON e.id = s.entry_id
     WHERE s.number > :after ORDER BY s.number LIMIT :most""")
 
@@ -33,9 +32,7 @@ _UNSEALED = text("""
     WHERE s.number IS NULL OR p.position = (SELECT max(position) FROM page)
     ORDER BY p.position""")
 
-_ENDS = text("""
-    SELECT (SELECT max(position) FROM audit_entries) AS position,
-        CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint) AS next""")
+_ENDS = text(f"SELECT (SELECT max(position) FROM audit_entries) AS position, {TO_COME} AS next")
 
 
 class Link(NamedTuple):

@@ -29,7 +29,7 @@ from controlplane.store.tables.accounts import founding_members, subscriptions, 
 from controlplane.store.tables.orders import orders
 from controlplane.store.tables.search import matches, prefix_query
 from controlplane.store.transaction import tell_after_commit
-from controlplane.store.versions import version_of
+from controlplane.store.versions import demand_version
 from protocol.faults import Conflict
 from protocol.ids import CustomerId, format_id
 from protocol.objects import Customer, FoundingMember, Order, Subscription
@@ -294,8 +294,7 @@ def _change(
     if locked.first() is None:
         raise missing("cust", customer_id)
     before = _get(connection, scope, customer_id, now)
-    if version is not None and version != version_of(details_of(before)):
-        raise Conflict(f"the customer {before.name} was changed meanwhile; read them again", details=before)
+    demand_version(before, version, f"the customer {before.name}", of=details_of(before))
     values = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not UNSET}
     if all(getattr(before, name) == value for name, value in values.items()):
         return before

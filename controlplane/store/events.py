@@ -46,17 +46,19 @@ _EMIT = text("""
     ORDER BY u.position""")
 
 _COLUMNS: Final = "id, xid, at, kind, order_id, customer_id, data"
-_SETTLED: Final = "CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)"
-_TO_COME: Final = "CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint)"
+#: In SQL: the first transaction number that may still be running; rows of those below it are all there are.
+SETTLED: Final = "CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)"
+#: In SQL: the first transaction number that was not given yet.
+TO_COME: Final = "CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint)"
 
 _AFTER = text(f"""
     SELECT {_COLUMNS} FROM events
-    WHERE (xid, id) > (CAST(:xid AS bigint), CAST(:id AS bigint)) AND xid < {_SETTLED}
+    WHERE (xid, id) > (CAST(:xid AS bigint), CAST(:id AS bigint)) AND xid < {SETTLED}
     ORDER BY xid, id LIMIT :limit""")
 
-_HELD_BACK = text(f"SELECT EXISTS (SELECT 1 FROM events WHERE xid >= {_SETTLED})")
+_HELD_BACK = text(f"SELECT EXISTS (SELECT 1 FROM events WHERE xid >= {SETTLED})")
 
-_LATEST = text(f"SELECT {_COLUMNS} FROM events WHERE xid < {_SETTLED} ORDER BY xid DESC, id DESC LIMIT :limit")
+_LATEST = text(f"SELECT {_COLUMNS} FROM events WHERE xid < {SETTLED} ORDER BY xid DESC, id DESC LIMIT :limit")
 
 _BETWEEN = """
     (xid, id) > (CAST(:xid AS bigint), CAST(:id AS bigint))
@@ -75,14 +77,14 @@ _GAP = {
 _PAST = {
     of: text(f"""
         SELECT {_COLUMNS} FROM events
-        WHERE {clause} (xid, id) < (CAST(:xid AS bigint), CAST(:id AS bigint)) AND xid < {_SETTLED}
+        WHERE {clause} (xid, id) < (CAST(:xid AS bigint), CAST(:id AS bigint)) AND xid < {SETTLED}
           AND split_part(kind, '.', 1) = ANY(CAST(:rooms AS text[]))
         ORDER BY xid DESC, id DESC LIMIT :limit""")
     for of, clause in {"all": "", "order": "order_id = :order_id AND"}.items()
 }
 
 _HORIZON = text("SELECT epoch, xid, id FROM event_horizon")
-_OUT_OF_TIME = text(f"SELECT EXISTS (SELECT 1 FROM events WHERE xid >= {_TO_COME})")
+_OUT_OF_TIME = text(f"SELECT EXISTS (SELECT 1 FROM events WHERE xid >= {TO_COME})")
 _FORGET_ALL = text("DELETE FROM events")
 _NEW_EPOCH = text("UPDATE event_horizon SET epoch = epoch + 1, xid = 0, id = 0")
 _OLDEST = text("SELECT xid, id, at FROM events ORDER BY xid, id LIMIT :limit")

@@ -10,13 +10,13 @@ from actors.people import Author
 from controlplane.store import audit, mail
 from controlplane.store.account_rows import Account, holder, tell
 from controlplane.store.credentials import Write, forget_proofs
-from controlplane.store.keys import key_of, missing
+from controlplane.store.keys import missing
 from controlplane.store.session_endings import end_all
+from controlplane.store.staff import active_owner
 from controlplane.store.tables.accounts import staff
 from controlplane.store.tables.credentials import second_factors
 from protocol.faults import Conflict, Forbidden
-from protocol.ids import StaffId
-from protocol.words import AccountStatus, Role, UserType
+from protocol.words import Role, UserType
 
 
 def reset_factor(connection: Connection, author: Author, account: Account, write: Write, now: datetime) -> None:
@@ -37,16 +37,8 @@ def reset_factor(connection: Connection, author: Author, account: Account, write
     if account.id == author.id:
         raise Forbidden("nobody takes the second factor off their own account this way; turn it off in your profile")
     if account.user_type is UserType.STAFF:
-        roles = {
-            row.id: (Role(row.role), AccountStatus(row.status))
-            for row in connection.execute(
-                select(staff.c.id, staff.c.role, staff.c.status).where(
-                    staff.c.id.in_([account.key, key_of("stf", StaffId(author.id or ""))])
-                )
-            )
-        }
-        role, status = roles.get(key_of("stf", StaffId(author.id or "")), (Role.SUPPORT, AccountStatus.DEACTIVATED))
-        if roles[account.key][0] is Role.OWNER and (role, status) != (Role.OWNER, AccountStatus.ACTIVE):
+        role = connection.execute(select(staff.c.role).where(staff.c.id == account.key)).scalar_one()
+        if role == Role.OWNER and active_owner(connection, author) is None:
             raise Forbidden("only an owner takes the second factor off an owner's account")
     gone = connection.execute(
         delete(second_factors).where(account.owns(second_factors), second_factors.c.confirmed_at.is_not(None))

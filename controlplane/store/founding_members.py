@@ -87,8 +87,8 @@ class FoundingMemberStore:
         return await self._database.write(_add, author, customer_id, self._ids.uuid7(), self._clock.now())
 
 
-def _places(connection: Connection) -> Places:
-    total = chosen(connection, Hub).founding_member_places
+def _places(connection: Connection, rules: Hub | None = None) -> Places:
+    total = (rules or chosen(connection, Hub)).founding_member_places
     taken = connection.execute(_TAKEN).scalar_one()
     return Places(total, taken, max(0, total - taken))
 
@@ -114,7 +114,7 @@ def _add(connection: Connection, author: Author, customer_id: CustomerId, key: U
     if held is not None:
         raise Conflict(f"this customer is founding member {held} already")
     rules = chosen(connection, Hub)
-    places = _places(connection)
+    places = _places(connection, rules)
     number = connection.execute(_FREE, {"places": places.total}).scalar_one_or_none()
     if number is None or places.remaining == 0:
         raise Conflict(f"all {places.total} places of founding members are taken")

@@ -17,12 +17,12 @@ from actors.runtime.ports import Clock, Ids
 from controlplane.store import audit, events, mail
 from controlplane.store.database import Database
 from controlplane.store.keys import key_of, missing
-from controlplane.store.staff import NewStaff, StaffMember, join
+from controlplane.store.staff import NewStaff, StaffMember, active_owner, join
 from controlplane.store.tables.accounts import staff
 from controlplane.store.tables.credentials import staff_invitations as invitations
 from protocol.faults import Conflict, Forbidden, NotFound
-from protocol.ids import InvitationId, format_id, parse_id
-from protocol.words import AccountStatus, Role
+from protocol.ids import InvitationId, format_id
+from protocol.words import Role
 
 
 class InvitationStatus(StrEnum):
@@ -154,13 +154,8 @@ def _list(connection: Connection, offset: int, limit: int, now: datetime) -> tup
 
 def _demand_owner(connection: Connection, author: Author) -> UUID:
     """The author's key, if they may invite at this moment; their row stays as it is until this transaction ends."""
-    key = None if author.id is None else parse_id("stf", author.id)
-    may = connection.execute(
-        select(staff.c.id)
-        .where(staff.c.id == key, staff.c.role == Role.OWNER, staff.c.status == AccountStatus.ACTIVE)
-        .with_for_update(read=True)
-    ).scalar_one_or_none()
-    if may is None or key is None:
+    key = active_owner(connection, author)
+    if key is None:
         raise Forbidden("only an owner invites to the staff")
     return key
 

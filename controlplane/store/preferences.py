@@ -70,7 +70,7 @@ class PreferenceStore:
 
     async def get(self, customer_id: CustomerId) -> Preferences:
         """A customer's choices; the defaults where there are none."""
-        return await self._database.look(_read, key_of("cust", customer_id))
+        return await self._database.read(_read, key_of("cust", customer_id))
 
     async def change(
         self, author: Author, customer_id: CustomerId, change: PreferenceChange, *, version: str | None = None
@@ -107,8 +107,8 @@ def _change(
         raise missing("cust", customer_id)
     before = _read(connection, key)
     demand_version(before, version, "your preferences")
-    chosen = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not UNSET}
-    after = msgspec.structs.replace(before, **chosen)
+    values = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not UNSET}
+    after = msgspec.structs.replace(before, **values)
     if after == before:
         return before
     values = {**msgspec.structs.asdict(after), "approval_mail": after.approval_mail.value}

@@ -15,7 +15,7 @@ from controlplane.store import audit, events
 from controlplane.store.database import Database
 from controlplane.store.tables.accounts import setup_state, staff
 from protocol.faults import Conflict
-from protocol.ids import StaffId, format_id
+from protocol.ids import StaffId, format_id, parse_id
 from protocol.words import AccountStatus, Role
 
 
@@ -122,6 +122,17 @@ def _complete_setup(connection: Connection, now: datetime) -> bool:
 
 def _insert_owner(connection: Connection, author: Author, owner: NewStaff, key: UUID, now: datetime) -> StaffMember:
     return join(connection, author, owner, Role.OWNER, key, now)
+
+
+def active_owner(connection: Connection, author: Author) -> UUID | None:
+    """The author's key, if they are an owner at this moment; their row stays as it is until this transaction ends."""
+    key = None if author.id is None else parse_id("stf", author.id)
+    found: UUID | None = connection.execute(
+        select(staff.c.id)
+        .where(staff.c.id == key, staff.c.role == Role.OWNER, staff.c.status == AccountStatus.ACTIVE)
+        .with_for_update(read=True)
+    ).scalar_one_or_none()
+    return found
 
 
 def join(connection: Connection, author: Author, new: NewStaff, role: Role, key: UUID, now: datetime) -> StaffMember:

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar
 from uuid import UUID
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from msgspec import Meta
@@ -26,6 +25,7 @@ from controlplane.store.versions import demand_version
 from controlplane.system_settings.category import Category
 from controlplane.system_settings.own import Email, Hub
 from controlplane.system_settings.registry import CATEGORIES, SETTINGS, Kind, Setting
+from controlplane.time_zones import zone_problems
 from protocol.console import SettingsTold
 from protocol.faults import FieldProblem, ValidationError
 
@@ -330,20 +330,12 @@ def _contradictions(connection: Connection, changed: Sequence[str], vault: Vault
         if rows is not None and not _carried(vault.open(rows.sealed)):
             problems.append(FieldProblem("email.smtpPassword", "must be printable ASCII in one line"))
     if "hub.defaultTimezone" in changed:
-        problems += _no_zone(chosen(connection, Hub).default_timezone)
+        problems += zone_problems("hub.defaultTimezone", chosen(connection, Hub).default_timezone)
     return problems
 
 
 def _carried(password: bytes) -> bool:
     return password.isascii() and password.decode().isprintable()
-
-
-def _no_zone(name: str) -> list[FieldProblem]:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return [FieldProblem("hub.defaultTimezone", "must be a name of the IANA time zone database, as Europe/Berlin")]
-    return []
 
 
 def _audited(name: str, shown: ShownSettings) -> Any:

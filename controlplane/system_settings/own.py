@@ -16,7 +16,6 @@ MOST_TOKENS: Final = 1_000_000_000_000
 MOST_CENTS: Final = 100_000_000
 _STRIPE: Final = {"awaits": "Stripe"}
 
-Tokens = Annotated[int, Meta(ge=0, le=MOST_TOKENS)]
 Tool = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$(?!\n)")]
 
 

@@ -13,10 +13,7 @@ import trio
 from tests.end_to_end.hub_process import until
 from tests.end_to_end.world import Tenant, World
 from tests.fault.wire import Wire
-from tests.fault.wrapper_process import WrapperProcess
-
-DONE = [("begun", 1), ("acted", 1)]
-INTERRUPTED = "interrupted, outcome unknown"
+from tests.fault.wrapper_process import DONE, INTERRUPTED, WrapperProcess, check_kept_to_its_kind
 
 
 class Pair:
@@ -163,16 +160,5 @@ async def test_at_random_moments(pair: Pair) -> None:
         await trio.sleep(dice.uniform(0, 0.08))
         await pair.again()
     for command, kind in commands.items():
-        ended = await pair.ended(command)
-        steps = pair.wrapper.steps(command)
-        runs = {run for _, run in steps}
-        if kind == "AGAIN":
-            assert ended["status"] == "SUCCEEDED"
-            assert steps[-2:] == [("begun", max(runs)), ("acted", max(runs))]
-        elif ended["status"] == "SUCCEEDED":
-            assert steps == DONE
-        else:
-            assert ended["output"] == INTERRUPTED
-            assert runs <= {1}
-            assert len(steps) == len(set(steps))
+        check_kept_to_its_kind(kind, await pair.ended(command), pair.wrapper.steps(command))
     assert pair.taken() == len(commands)

@@ -13,10 +13,8 @@ import pytest
 from tests.end_to_end.hub_process import free_port, until
 from tests.end_to_end.middlebox import Middlebox
 from tests.end_to_end.world import Tenant, World
-from tests.fault.wrapper_process import WrapperProcess
+from tests.fault.wrapper_process import DONE, INTERRUPTED, WrapperProcess, check_kept_to_its_kind
 
-DONE = [("begun", 1), ("acted", 1)]
-INTERRUPTED = "interrupted, outcome unknown"
 RESULT = "/result"
 HEARTBEAT = "/heartbeat"
 SECONDS = 100
@@ -201,18 +199,7 @@ async def test_at_random_moments(blocked: Blocked) -> None:
         await blocked.until_begun(dice.choice(mine), "begun")
         await blocked.again()
     for command, kind in commands:
-        ended = await blocked.ended(command)
-        steps = blocked.wrapper.steps(command["id"])
-        runs = {run for _, run in steps}
-        if kind == "AGAIN":
-            assert ended["status"] == "SUCCEEDED"
-            assert steps[-2:] == [("begun", max(runs)), ("acted", max(runs))]
-        elif ended["status"] == "SUCCEEDED":
-            assert steps == DONE
-        else:
-            assert ended["output"] == INTERRUPTED
-            assert runs <= {1}
-            assert len(steps) == len(set(steps))
+        check_kept_to_its_kind(kind, await blocked.ended(command), blocked.wrapper.steps(command["id"]))
     assert blocked.taken() == len(commands)
     await blocked.until_all_told(commands[-1][0])
 

@@ -13,6 +13,23 @@ from pathlib import Path
 from typing import Any
 
 PROGRAM = "tests.fault.wrapper_program"
+#: The steps of a command that ran once and whole, and what the wrapper tells of one it must not run again.
+DONE = [("begun", 1), ("acted", 1)]
+INTERRUPTED = "interrupted, outcome unknown"
+
+
+def check_kept_to_its_kind(kind: str, ended: dict[str, Any], steps: list[tuple[str, int]]) -> None:
+    """Whatever was killed when: AGAIN runs to its end, ONCE runs once or is told as interrupted."""
+    runs = {run for _, run in steps}
+    if kind == "AGAIN":
+        assert ended["status"] == "SUCCEEDED"
+        assert steps[-2:] == [("begun", max(runs)), ("acted", max(runs))]
+    elif ended["status"] == "SUCCEEDED":
+        assert steps == DONE
+    else:
+        assert ended["output"] == INTERRUPTED
+        assert runs <= {1}
+        assert len(steps) == len(set(steps))
 
 
 class WrapperProcess:

@@ -93,5 +93,4 @@ async def reset_two_factor(call: Call[StaffCaller], customer_id: CustomerId) -> 
 
 def _show(call: Call[StaffCaller], customer: Customer) -> Customer:
     # Usage, orders and billing move by themselves, and must not make stale what a person is editing.
-    show_version(call, details_of(customer))
-    return customer
+    return show_version(call, customer, of=details_of(customer))

@@ -93,5 +93,4 @@ async def _change(call: Call[CustomerCaller], agent_config_id: AgentConfigId, ch
 
 
 def _show(call: Call[CustomerCaller], agent: AgentWithStatus) -> AgentWithStatus:
-    show_version(call, agent.config)
-    return agent
+    return show_version(call, agent, of=agent.config)

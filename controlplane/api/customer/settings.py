@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -13,6 +12,7 @@ from controlplane.api.entity_tags import expected_version, show_version
 from controlplane.api.guards_people import Customer
 from controlplane.api.router import Router
 from controlplane.store.preferences import PreferenceChange, Preferences
+from controlplane.time_zones import zone_problems
 from protocol.faults import Conflict, ValidationError
 from protocol.words import ApprovalMail
 
@@ -69,21 +69,12 @@ async def get_settings(call: Call[CustomerCaller]) -> CustomerSettings:
 @routes.patch("", raises=(Conflict,))
 async def change_settings(call: Call[CustomerCaller], body: CustomerSettingsPatch) -> CustomerSettings:
     """Change your preferences: time zone, locale, notifications. With `If-Match`: only what was read."""
-    if body.timezone is not UNSET:
-        _demand_zone(body.timezone)
+    if body.timezone is not UNSET and (problems := zone_problems("timezone", body.timezone)):
+        raise ValidationError(details=problems)
     change = PreferenceChange(timezone=body.timezone, locale=body.locale, approval_mail=body.notifications.approvals)
     version = expected_version(call)
     changed = await call.hub.preferences.change(call.author, call.caller.customer_id, change, version=version)
     return _shown(show_version(call, changed))
-
-
-def _demand_zone(name: str) -> None:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValidationError.of(
-            "timezone", "must be a name of the IANA time zone database, as Europe/Berlin"
-        ) from None
 
 
 def _shown(preferences: Preferences) -> CustomerSettings:

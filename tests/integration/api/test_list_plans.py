@@ -16,7 +16,7 @@ import pytest
 import trio
 from sqlalchemy import Connection, Engine, event
 
-from bench.crowd import MANY, statements
+from bench.crowd import MANY, fill, statements
 from controlplane.api.endpoint import Endpoint, items_of
 from controlplane.api.paging import CursorListing, Listing
 from controlplane.api.schemas import alternatives
@@ -121,14 +121,7 @@ def caller_of(endpoint: Endpoint, town: Town, customer: httpx.AsyncClient) -> ht
 
 
 async def _run(url: str, made: list[str]) -> None:
-    connection = await asyncpg.connect(url.replace("postgresql+asyncpg://", "postgresql://"))
-    try:
-        for statement in made:
-            await connection.execute(statement)
-        # As autovacuum does sooner or later: counts are index-only where the visibility map says so.
-        await connection.execute("VACUUM ANALYZE")
-    finally:
-        await connection.close()
+    await fill(await asyncpg.connect(url.replace("postgresql+asyncpg://", "postgresql://")), made)
 
 
 async def furnish(town: Town, database_url: str) -> tuple[Tenancy, dict[str, str]]:
