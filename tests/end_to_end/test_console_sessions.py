@@ -199,8 +199,11 @@ async def test_a_console_that_stops_watching_hears_no_more(world: World) -> None
         open_console(world.hub, world.ground.owner.token) as console,
         open_console(world.hub, world.ground.owner.token) as other,
     ):
-        await console.watch("orders")
         await other.watch("orders")
+        # Once this one is told, so is whatever was made before: events keep their order.
+        earlier = await world.order()
+        await other.hear("event", which=lambda frame: frame["data"].get("id") == earlier)
+        await console.watch("orders")
         await console.say({"type": "unwatch", "topics": ["orders"]})
         await console.watch("customers")
         order_id = await world.order()
