@@ -9,8 +9,6 @@ export const ORDERS = {
 };
 const LOOKS = { FULFILLED: "ok", FAILED: "bad", CANCELLED: "soft" };
 export const PATH = ["PAYMENT_CONFIRMED", "AWAITING_SERVER", "SERVER_READY", "DNS_PENDING", "DNS_READY", "PROVISIONING", "FULFILLED"];
-export const ROLES = [["OWNER", "Owner"], ["ADMIN", "Admin"], ["MANAGER", "Manager"], ["SUPPORT", "Support"]];
-export const ROLE_MEANS = { OWNER: "everything, with staff and the Hub’s settings", ADMIN: "everything but staff and the Hub’s settings", MANAGER: "customers, orders, agents and decisions", SUPPORT: "reads customers, orders and servers; looks after containers" };
 export const TIERS = [["Lite", "Lite"], ["Build", "Build"], ["Scale", "Scale"]];
 export const MODES = [["AUTO", "Auto"], ["MANUAL", "Manual"], ["PAUSED", "Paused"]];
 
