@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 
 from actors.ports import Incoming, Taken
 from actors.runtime.ports import Ids
-from controlplane.store import approvals, commands, events, outbox, reports
+from controlplane.store import approvals, commands, events, outbox, reports, usage_buckets
 from protocol.console import ConfigTold
 from protocol.faults import Conflict, NotFound, ValidationError
 from protocol.ids import OrderId, format_id, parse_id
@@ -134,7 +134,7 @@ class Inbox:
             case ConfigApplied():
                 self._config_applied(connection, order_id, message, at)
             case Usage(buckets=buckets):
-                reports.write_usage(connection, order_id, buckets, at=at, ids=self._ids)
+                usage_buckets.take_usage(connection, order_id, buckets, at=at, ids=self._ids)
             case BackupStatus():
                 reports.write_backup(connection, order_id, message, at=at, ids=self._ids)
             case Activity():

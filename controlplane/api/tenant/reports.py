@@ -14,7 +14,7 @@ from actors.tenant.messages import TakeMessage
 from controlplane.api.call import Call
 from controlplane.api.guards_tenant import Tenant, TenantCaller
 from controlplane.api.router import Router
-from controlplane.store.reports import check_usage
+from controlplane.store.usage_buckets import check_usage
 from protocol.faults import FAULTS, Conflict, NotFound, ValidationError
 from protocol.ids import CommandId
 from protocol.objects import UsageBucket

@@ -13,6 +13,7 @@ from controlplane.store.tables import (
     provisioning,
     settings,
     tenants,
+    usage,
     webhooks,
 )
 from controlplane.store.tables.base import metadata
@@ -31,5 +32,6 @@ __all__ = [
     "provisioning",
     "settings",
     "tenants",
+    "usage",
     "webhooks",
 ]
