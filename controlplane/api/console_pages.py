@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from posixpath import dirname, normpath
 from typing import Any, Final
 
 from controlplane.api.call import Call
@@ -30,6 +32,7 @@ _TYPES: Final = {
     "css": "text/css; charset=utf-8",
     "svg": "image/svg+xml",
 }
+_STATIC_IMPORT: Final = re.compile(r'(?:\bfrom|\bimport)\s*"(\.{1,2}/[^"]+)"')
 _FOR_EVER: Final = "public, max-age=31536000, immutable"
 _ROOMS: Final = (
     "/sign-in",
@@ -81,7 +84,7 @@ def console_router() -> Router:
     for name, body in bodies.items():
         _serve(routes, f"{base}/{name}", StaticFile.of(_TYPES[name.rpartition(".")[2]], body))
 
-    shell = _shell((folder / "shell.html").read_text("utf-8"), base, list(bodies))
+    shell = _shell((folder / "shell.html").read_text("utf-8"), base, _loaded_at_once(bodies))
     for path in _ROOMS:
         _serve_page(routes, path, shell)
 
@@ -104,9 +107,23 @@ def _walk(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, bytes]]:
             yield prefix + entry.name, entry.read_bytes()
 
 
+def _loaded_at_once(bodies: dict[str, bytes]) -> list[str]:
+    """The modules that `main.js` needs before it runs; rooms fetched on demand (`import("…")`) are not among them."""
+    found: dict[str, None] = {"main.js": None}
+    waiting = ["main.js"]
+    while waiting:
+        name = waiting.pop()
+        for specifier in _STATIC_IMPORT.findall(bodies[name].decode()):
+            module = normpath(f"{dirname(name)}/{specifier}" if dirname(name) else specifier)
+            if module not in found:
+                found[module] = None
+                waiting.append(module)
+    return sorted(found)
+
+
 def _shell(template: str, base: str, names: list[str]) -> StaticFile:
-    """The page: it names every module, so that they are fetched at once and not link by link."""
-    modules = [name for name in names if name.endswith((".js", ".mjs")) and name not in {"theme.js", "main.js"}]
+    """The page: it names every module it needs at first, so that they are fetched at once and not link by link."""
+    modules = [name for name in names if name != "main.js"]
     preloads = "\n".join(f'<link rel="modulepreload" href="{base}/{name}">' for name in modules)
     return StaticFile.of(
         "text/html; charset=utf-8", template.replace("{base}", base).replace("{preloads}", preloads).encode()

@@ -8,20 +8,12 @@ import { Help, helpOpen } from "./parts/help.js";
 import { Palette, paletteOpen } from "./parts/palette.js";
 import { nextTheme } from "./parts/theme.js";
 import { Toasts, toast } from "./parts/toast.js";
-import { Agent } from "./rooms/agent.js";
-import { Agents } from "./rooms/agents.js";
 import { Approvals } from "./rooms/approvals.js";
-import { Customer } from "./rooms/customer.js";
-import { Customers } from "./rooms/customers.js";
 import { Fleet } from "./rooms/fleet.js";
-import { History } from "./rooms/history.js";
-import { Order } from "./rooms/order.js";
-import { Orders } from "./rooms/orders.js";
-import { Settings } from "./rooms/settings.js";
 import { LINKS, Link } from "./rooms/link.js";
 import { Setup } from "./rooms/setup.js";
 import { SignIn, after } from "./rooms/sign_in.js";
-import { Tenant } from "./rooms/tenant.js";
+import { onDemand } from "./on_demand.js";
 import { forgetDrafts } from "./records.js";
 import { go, parts, path } from "./router.js";
 import { home, loadSession, session } from "./session.js";
@@ -32,6 +24,13 @@ import { useEffect } from "./vendor/hooks.mjs";
 import { render } from "./vendor/preact.mjs";
 import { computed, effect } from "./vendor/signals.mjs";
 
+// What is looked at first comes with the page; the others are fetched when they are visited.
+const Agent = onDemand("Agent", () => import("./rooms/agent.js")), Agents = onDemand("Agents", () => import("./rooms/agents.js"));
+const Customer = onDemand("Customer", () => import("./rooms/customer.js")), Customers = onDemand("Customers", () => import("./rooms/customers.js"));
+const History = onDemand("History", () => import("./rooms/history.js"));
+const Order = onDemand("Order", () => import("./rooms/order.js")), Orders = onDemand("Orders", () => import("./rooms/orders.js"));
+const Settings = onDemand("Settings", () => import("./rooms/settings.js"));
+const Tenant = onDemand("Tenant", () => import("./rooms/tenant.js"));
 const ROOMS = {
   admin: { fleet: Fleet, approvals: ({ thing }) => html`<${Approvals} wanted=${thing} />`, history: History, tenants: ({ thing }) => html`<${Tenant} id=${thing} key=${thing} />`,
     customers: ({ thing }) => (thing ? html`<${Customer} id=${thing} key=${thing} />` : html`<${Customers} />`),

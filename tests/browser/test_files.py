@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import httpx
@@ -58,7 +58,10 @@ def test_a_module_keeps_the_laws_of_the_console(path: Path) -> None:
         "style=${",
     ):
         assert forbidden not in text, forbidden
-    for specifier in re.findall(r'from "([^"]+)"', text):
+    assert text.count("import(") == len(re.findall(r'\(\) => import\("\./rooms/[a-z_]+\.js"\)', text)), (
+        "only rooms, by name"
+    )
+    for specifier in re.findall(r'(?:\bfrom |\bimport\()"([^"]+)"', text):
         assert specifier.startswith("."), f"{specifier} would need an import map"
         assert (path.parent / specifier).resolve().is_file(), specifier
 
@@ -122,14 +125,25 @@ def test_files_are_kept_for_ever_and_pages_are_asked_for(plain_hub: HubProcess) 
         assert client.get("/", follow_redirects=False).headers["location"] == "/sign-in"
 
 
-def test_the_page_is_light() -> None:
-    """What a first visit transfers: everything, compressed."""
-    whole = sum(
-        len(gzip.compress(path.read_bytes(), 9))
-        for path in CONSOLE.rglob("*")
-        if path.suffix in {".js", ".mjs", ".css", ".svg", ".html"}
-    )
-    assert whole < 150_000
+def _compressed(paths: Iterable[Path]) -> int:
+    return sum(len(gzip.compress(path.read_bytes(), 9)) for path in paths)
+
+
+def test_the_page_is_light_and_rooms_come_on_demand(plain_hub: HubProcess) -> None:
+    """What a first visit transfers, compressed; a room that is fetched on demand is no part of it, nor is its own."""
+    page = httpx.get(f"{plain_hub.url}/sign-in").text
+    at_once = {CONSOLE / name for name in re.findall(r'(?:href|src)="/console/[0-9a-f]{16}/([^"]+)"', page)}
+    on_demand = {
+        CONSOLE / "rooms" / name
+        for name in re.findall(r'import\("\./rooms/(\w+\.js)"\)', (CONSOLE / "main.js").read_text())
+    }
+    assert on_demand
+    assert not on_demand & at_once
+    for path in at_once:  # what is needed at once is named, so that nothing is fetched link by link
+        for specifier in re.findall(r'\bfrom ?"(\.[^"]+)"', path.read_text("utf-8")) if "js" in path.suffix else ():
+            assert (path.parent / specifier).resolve() in at_once, specifier
+    assert _compressed({*at_once, CONSOLE / "icons.svg", CONSOLE / "shell.html"}) < 150_000
+    assert _compressed(path for path in CONSOLE.rglob("*") if path.suffix in {".js", ".mjs", ".css", ".svg"}) < 300_000
 
 
 @pytest.fixture
