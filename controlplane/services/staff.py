@@ -9,7 +9,7 @@ from msgspec import UNSET
 from actors.people import Author
 from controlplane.services.account_mail import AccountMail
 from controlplane.services.photos import PhotoService
-from controlplane.store.staff import StaffMember
+from controlplane.store.staff import ListedMember, StaffMember
 from controlplane.store.staff_roster import ProfileChange, StaffChange, StaffRoster
 from protocol.ids import StaffId
 from protocol.words import AccountStatus
@@ -23,7 +23,9 @@ class StaffService:
         self._photos = photos
         self._mail = mail
 
-    async def list(self, status: AccountStatus | None, *, offset: int, limit: int) -> tuple[Sequence[StaffMember], int]:
+    async def list(
+        self, status: AccountStatus | None, *, offset: int, limit: int
+    ) -> tuple[Sequence[ListedMember], int]:
         """A portion of the staff, newest first, and how many there are in all."""
         return await self._roster.list(status, offset=offset, limit=limit)
 

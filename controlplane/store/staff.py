@@ -44,6 +44,16 @@ class StaffMember(msgspec.Struct, frozen=True, rename="camel"):
     two_factor_enabled: bool = False
 
 
+class ListedMember(StaffMember, frozen=True, rename="camel"):
+    """A member of staff in a list.
+
+    Args:
+        last_sign_in_at: when they last signed in, as the audit log tells; null: never.
+    """
+
+    last_sign_in_at: datetime | None = None
+
+
 class SetupState(msgspec.Struct, frozen=True):
     """Whether the Hub has had its first owner, and the hash of the token that makes one."""
 

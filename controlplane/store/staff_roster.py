@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, UnsetType
-from sqlalchemy import Connection, RowMapping, Select, exists, func, or_, select, update
+from sqlalchemy import Connection, RowMapping, Select, exists, func, or_, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from actors.people import Author
@@ -22,7 +22,7 @@ from controlplane.store.invitations import revoke_all_of
 from controlplane.store.keys import key_of, missing
 from controlplane.store.session_endings import end_all
 from controlplane.store.sessions import NEWS as SESSIONS
-from controlplane.store.staff import StaffMember
+from controlplane.store.staff import ListedMember, StaffMember
 from controlplane.store.tables.accounts import staff
 from controlplane.store.tables.credentials import second_factors
 from controlplane.store.transaction import tell_after_commit
@@ -58,7 +58,9 @@ class StaffRoster:
         self._database = database
         self._clock = clock
 
-    async def list(self, status: AccountStatus | None, *, offset: int, limit: int) -> tuple[Sequence[StaffMember], int]:
+    async def list(
+        self, status: AccountStatus | None, *, offset: int, limit: int
+    ) -> tuple[Sequence[ListedMember], int]:
         """A portion of the staff, newest first, and how many there are in all."""
         return await self._database.read(_list, status, offset, limit)
 
@@ -105,6 +107,13 @@ class StaffRoster:
             raise Conflict(f"the address {change.email} belongs to another member of staff") from error
 
 
+#: By the log and not by sessions, which are deleted once they are over; by its index of authors.
+_LAST_SIGN_IN: Final = text("""
+    SELECT asked.id, (SELECT at FROM audit_entries WHERE author_id = asked.id AND action = 'session.started'
+                      ORDER BY at DESC LIMIT 1) AS at
+    FROM unnest(CAST(:ids AS text[])) AS asked (id)""")
+
+
 def _members() -> Select[Any]:
     factor = exists().where(second_factors.c.staff_id == staff.c.id, second_factors.c.confirmed_at.is_not(None))
     return select(staff, factor.label("two_factor_enabled"))
@@ -125,13 +134,18 @@ def _member_of(row: RowMapping) -> StaffMember:
 
 def _list(
     connection: Connection, status: AccountStatus | None, offset: int, limit: int
-) -> tuple[Sequence[StaffMember], int]:
+) -> tuple[Sequence[ListedMember], int]:
     conditions = [] if status is None else [staff.c.status == status]
     total = connection.execute(select(func.count()).select_from(staff).where(*conditions)).scalar_one()
     rows = connection.execute(
         _members().where(*conditions).order_by(staff.c.created_at.desc(), staff.c.id.desc()).offset(offset).limit(limit)
     )
-    return [_member_of(row) for row in rows.mappings()], total
+    members = [_member_of(row) for row in rows.mappings()]
+    asked = connection.execute(_LAST_SIGN_IN, {"ids": [member.id for member in members]})
+    signed_in = {row.id: row.at for row in asked}
+    return [
+        ListedMember(**msgspec.structs.asdict(member), last_sign_in_at=signed_in[member.id]) for member in members
+    ], total
 
 
 def _row(connection: Connection, key: UUID) -> RowMapping:

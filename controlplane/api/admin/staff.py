@@ -15,7 +15,7 @@ from controlplane.api.router import Router
 from controlplane.store.account_rows import Account
 from controlplane.store.invitations import Invitation
 from controlplane.store.keys import key_of
-from controlplane.store.staff import StaffMember
+from controlplane.store.staff import ListedMember, StaffMember
 from controlplane.store.staff_roster import StaffChange
 from protocol.faults import Conflict, NotFound
 from protocol.ids import InvitationId, StaffId
@@ -51,7 +51,7 @@ class StaffPatch(Struct, rename="camel"):
 
 
 @routes.get()
-async def list_staff(call: Call[StaffCaller], query: StaffQuery) -> Listing[StaffMember]:
+async def list_staff(call: Call[StaffCaller], query: StaffQuery) -> Listing[ListedMember]:
     """List the staff, newest first."""
     found, total = await call.hub.staff.list(query.status, offset=query.offset, limit=query.page_size)
     return Listing(found, query.page, query.page_size, total)

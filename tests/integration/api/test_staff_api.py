@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import trio
-from sqlalchemy import select, text
+from sqlalchemy import delete, select, text
 
-from controlplane.store.tables.accounts import audit_entries, staff
+from controlplane.store.tables.accounts import audit_entries, sessions, staff
 from tests.integration.api.tenants import bad_fields, data, refusal
 from tests.people import PASSWORD, TESTER
 
@@ -27,11 +27,34 @@ async def test_the_staff_is_listed_newest_first_in_pages(people):
     assert [one["role"] for one in data(answer)] == ["SUPPORT", "MANAGER"]
     assert [one["role"] for one in data(await owner.get(f"{STAFF}?page=2&pageSize=2"))] == ["ADMIN", "OWNER"]
     member = data(answer)[0]
-    assert member.keys() == {"id", "email", "name", "role", "status", "createdAt", "image", "twoFactorEnabled"}
-    assert data(await owner.get(f"{STAFF}/{member['id']}")) == member
+    assert member.keys() == {
+        "id",
+        "email",
+        "name",
+        "role",
+        "status",
+        "createdAt",
+        "image",
+        "twoFactorEnabled",
+        "lastSignInAt",
+    }
+    assert {**data(await owner.get(f"{STAFF}/{member['id']}")), "lastSignInAt": member["lastSignInAt"]} == member
     assert data(await owner.get(f"{STAFF}?status=DEACTIVATED")) == []
     assert bad_fields(await owner.get(f"{STAFF}?status=GONE&pageSize=0")) == ["pageSize", "status"]
     assert (await owner.get(f"{STAFF}/stf_{'0' * 26}")).status_code == 404
+
+
+async def test_the_list_tells_who_signed_in_last_also_after_the_session_is_over(people):
+    await people.owner()
+    await people.member("SUPPORT", "sam@letsbe.biz")
+    people.clock.advance(seconds=3600)
+    again = await people.signed_in("credentials", "sam@letsbe.biz")
+    last = people.clock.now().isoformat(timespec="seconds")
+    data(await again.patch("/api/v1/profile", json={"name": "Sam"}))
+    await people.database.write(lambda connection: connection.execute(delete(sessions)).rowcount)
+    owner = await people.signed_in("credentials", "owner@letsbe.biz")
+    listed = {one["email"]: one["lastSignInAt"] for one in data(await owner.get(STAFF))}
+    assert listed["sam@letsbe.biz"].startswith(last[:19])
 
 
 async def test_a_role_counts_on_the_next_call(people):
