@@ -69,7 +69,7 @@ export async function call(method, path, body, version) {
 export const get = (path, query) => call("GET", query ? `${path}?${new URLSearchParams(query)}` : path);
 export const post = (path, body) => call("POST", path, body);
 export const patch = (path, body, version) => call("PATCH", path, body, version);
-export const remove = (path) => call("DELETE", path);
+export const remove = (path, version) => call("DELETE", path, undefined, version);
 
 /** All pages of a list, up to a bound; answers `{data, total}`. */
 export async function all(path, query = {}, most = 1000) {

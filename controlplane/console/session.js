@@ -8,21 +8,33 @@ export const session = signal(null);
 /** The session ended without this page's doing: signed out elsewhere, or out of time. */
 export const ended = signal(false);
 
-/** Roles by permission: the part of the Hub's table that this console needs to know. The Hub decides anyway. */
+/** Roles by permission, as in the Hub's table (a test compares them). The Hub decides anyway. */
 export const PERMISSIONS = {
+  "customers.read": ["OWNER", "ADMIN", "MANAGER", "SUPPORT"],
+  "customers.write": ["OWNER", "ADMIN", "MANAGER"],
+  "orders.read": ["OWNER", "ADMIN", "MANAGER", "SUPPORT"],
+  "orders.write": ["OWNER", "ADMIN", "MANAGER"],
+  "servers.read": ["OWNER", "ADMIN", "MANAGER", "SUPPORT"],
   "servers.command": ["OWNER", "ADMIN"],
   "tokens.issue": ["OWNER", "ADMIN"],
   "keys.revoke": ["OWNER", "ADMIN"],
+  "containers.read": ["OWNER", "ADMIN", "MANAGER", "SUPPORT"],
+  "containers.manage": ["OWNER", "ADMIN", "SUPPORT"],
+  "agents.read": ["OWNER", "ADMIN", "MANAGER", "SUPPORT"],
   "agents.write": ["OWNER", "ADMIN", "MANAGER"],
+  "approvals.read": ["OWNER", "ADMIN", "MANAGER", "SUPPORT"],
   "approvals.decide": ["OWNER", "ADMIN", "MANAGER"],
-  "customers.write": ["OWNER", "ADMIN", "MANAGER"],
-  "orders.write": ["OWNER", "ADMIN", "MANAGER"],
+  "billing.read": ["OWNER", "ADMIN"],
   "billing.write": ["OWNER", "ADMIN"],
+  "analytics.read": ["OWNER", "ADMIN"],
+  "enterprise.read": ["OWNER", "ADMIN", "MANAGER", "SUPPORT"],
+  "enterprise.write": ["OWNER", "ADMIN"],
   "settings.read": ["OWNER", "ADMIN"],
   "settings.write": ["OWNER"],
   "audit.read": ["OWNER", "ADMIN"],
   "staff.read": ["OWNER", "ADMIN"],
   "staff.manage": ["OWNER"],
+  "factors.reset": ["OWNER", "ADMIN"],
 };
 
 export const isStaff = () => session.value?.user?.type === "staff";

@@ -79,7 +79,7 @@ def test_the_console_knows_the_roles_as_the_hub_does() -> None:
     told = {
         name: set(re.findall(r'"([A-Z]+)"', roles)) for name, roles in re.findall(r'"([a-z.]+)": \[(.*?)\]', table[1])
     }
-    assert told
+    assert told.keys() == {str(permission) for permission in Permission}
     for name, roles in told.items():
         assert roles == {str(role) for role, held in PERMISSIONS.items() if Permission(name) in held}, name
 

@@ -9,25 +9,25 @@ import { toast } from "./toast.js";
 export const Wrong = ({ id, children }) => html`<p class="error" id=${id} role="alert"><${Icon} name="class-red" />${children}</p>`;
 const shown = (value) => (value === null || value === undefined || value === "" ? "nothing" : Array.isArray(value) ? value.join(", ") || "nothing" : typeof value === "object" ? JSON.stringify(value) : String(value));
 
-/** Somebody changed what is being edited: both versions, and which shall count. */
-export function Clash({ draft, name }) {
+/** Somebody changed what is being edited: both versions, and which shall count. `told`: a value in words. */
+export function Clash({ draft, name, told = shown }) {
   const theirs = draft.theirs(name);
-  return theirs && html`<div class="banner banner-warn clash" role="status"><${Icon} name="class-yellow" /><div><strong>Changed by somebody meanwhile</strong><p>It is <b><${Said} text=${shown(theirs.value)} fold=${200} /></b> now; yours is <b><${Said} text=${shown(draft.value(name))} fold=${200} /></b>.</p></div>
+  return theirs && html`<div class="banner banner-warn clash" role="status"><${Icon} name="class-yellow" /><div><strong>Changed by somebody meanwhile</strong><p>It is <b><${Said} text=${told(theirs.value)} fold=${200} /></b> now; yours is <b><${Said} text=${told(draft.value(name))} fold=${200} /></b>.</p></div>
     <div class="row"><button class="btn btn-s" type="button" onClick=${() => draft.keep(name)}>Keep mine</button><button class="btn btn-s" type="button" onClick=${() => draft.drop(name)}>Take theirs</button></div></div>`;
 }
 
 /**
  * One field of a draft. `kind`: text, number, textarea, select, check; `options`: `[[value, word]]`;
- * `read`, `write`: between the object's value and the control's text; `locked`: shown, not to be changed.
+ * `read`, `write`: between the object's value and the control's text; `locked`: shown, not to be changed; `told`: a value in words.
  */
-export function Entry({ draft, fault, name, label, hint, kind = "text", options, read = (value) => value ?? "", write = (text) => text, locked = false, id = `f-${name.replaceAll(".", "-")}`, cls = "", field = name, ...more }) {
+export function Entry({ draft, fault, name, label, hint, kind = "text", options, read = (value) => value ?? "", write = (text) => text, locked = false, told = shown, id = `f-${name.replaceAll(".", "-")}`, cls = "", field = name, ...more }) {
   const wrong = fault?.field?.(field);
   const described = [wrong && `${id}-e`, hint && `${id}-h`].filter(Boolean).join(" ") || null;
   const shared = { ...more, id, name, class: `input ${cls}`, disabled: locked, "aria-invalid": wrong ? "true" : null, "aria-describedby": described };
   const value = read(draft.value(name));
   const take = (event) => draft.set(name, write(event.currentTarget.value));
-  const notes = html`${hint && html`<p class="hint" id=${`${id}-h`}>${hint}</p>`}${wrong && html`<${Wrong} id=${`${id}-e`}>${wrong}<//>`}<${Clash} draft=${draft} name=${name} />`;
-  if (kind === "check") return html`<div class="field"><label class="check"><input ...${shared} class="" type="checkbox" checked=${Boolean(draft.value(name))} onChange=${(event) => draft.set(name, event.currentTarget.checked)} /><span>${label}</span></label>${notes}</div>`;
+  const notes = html`${hint && html`<p class="hint" id=${`${id}-h`}>${hint}</p>`}${wrong && html`<${Wrong} id=${`${id}-e`}>${wrong}<//>`}<${Clash} draft=${draft} name=${name} told=${told} />`;
+  if (kind === "check") return html`<div class="field"><label class="check"><input ...${shared} class="" type="checkbox" checked=${Boolean(read(draft.value(name)))} onChange=${(event) => draft.set(name, event.currentTarget.checked)} /><span>${label}</span></label>${notes}</div>`;
   return html`<div class="field"><label for=${id}>${label}</label>${
     kind === "textarea" ? html`<textarea ...${shared} value=${value} onInput=${take}></textarea>`
     : kind === "select" ? html`<select ...${shared} value=${value} onChange=${take}>${options.map(([one, word]) => html`<option key=${one} value=${one} selected=${String(one) === String(value)}>${word}</option>`)}</select>`

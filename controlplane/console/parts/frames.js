@@ -1,7 +1,7 @@
 // The frames around the rooms: the customers' bar with its dock, the staff's rail.
 import { html } from "../html.js";
 import { go, parts } from "../router.js";
-import { session, signOut } from "../session.js";
+import { may, session, signOut } from "../session.js";
 import { link } from "../socket.js";
 import { pending, servers } from "../store.js";
 import { LiveSign } from "./banner.js";
@@ -39,7 +39,7 @@ export function CustomerFrame({ children }) {
     <main id="main" class="page customer">${children}</main>`;
 }
 
-const STAFF = [["fleet", "server", "Fleet"], ["approvals", "shield", "Approvals"], ["orders", "order", "Orders"], ["customers", "users", "Customers"], ["history", "history", "History"]];
+const STAFF = [["fleet", "server", "Fleet"], ["approvals", "shield", "Approvals"], ["orders", "order", "Orders"], ["customers", "users", "Customers"], ["history", "history", "History"], ["staff", "user", "Staff", "staff.read"]];
 const capital = (word) => word[0] + word.slice(1).toLowerCase();
 
 export function StaffFrame({ children }) {
@@ -56,7 +56,7 @@ export function StaffFrame({ children }) {
         <button class="btn btn-bare btn-icon" type="button" aria-label="Search and commands" onClick=${() => { paletteOpen.value = true; }}><${Icon} name="search" /></button>
       </header>
       <nav id="rail" class="rail" popover="auto" aria-label="Main" onClick=${(event) => event.target.closest("a") && close()}>${brand}
-        ${STAFF.map(([key, icon, word]) => html`<a key=${key} class="nav-link" href=${`/admin/${key}`} aria-current=${here === key ? "page" : null}><${Icon} name=${icon} />${word}${key === "fleet" ? html`<${Count} quiet number=${servers.all().length} />` : key === "approvals" ? html`<${Count} number=${pending.value.length} />` : ""}</a>`)}
+        ${STAFF.filter(([, , , permission]) => !permission || may(permission)).map(([key, icon, word]) => html`<a key=${key} class="nav-link" href=${`/admin/${key}`} aria-current=${here === key ? "page" : null}><${Icon} name=${icon} />${word}${key === "fleet" ? html`<${Count} quiet number=${servers.all().length} />` : key === "approvals" ? html`<${Count} number=${pending.value.length} />` : ""}</a>`)}
         <button class="nav-link nav-button" type="button" onClick=${() => { close(); paletteOpen.value = true; }}><${Icon} name="search" />Search<kbd class="push">Ctrl K</kbd></button>
         <div class="who"><span class="agent person" aria-hidden="true">${letters(name)}</span><div><b><bdi>${name}</bdi></b><br /><span class="muted">${capital(role ?? "")}</span></div>
           <span class="push nowrap"><${ThemeButton} cls="btn-s" /><button class="btn btn-bare btn-icon btn-s" type="button" aria-label="Sign out" title="Sign out" onClick=${leave}><${Icon} name="logout" /></button></span></div>

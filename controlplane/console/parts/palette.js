@@ -1,7 +1,7 @@
 // Search and commands: Ctrl K.
 import { html } from "../html.js";
 import { go } from "../router.js";
-import { isStaff, signOut } from "../session.js";
+import { isStaff, may, signOut } from "../session.js";
 import { pending, servers } from "../store.js";
 import { useEffect, useLayoutEffect, useRef, useState } from "../vendor/hooks.mjs";
 import { signal } from "../vendor/signals.mjs";
@@ -27,7 +27,7 @@ function Found({ text, words }) {
 
 function groups(words) {
   const rooms = isStaff()
-    ? [["server", "Fleet", "/admin/fleet"], ["shield", "Approvals", "/admin/approvals"], ["order", "Orders", "/admin/orders"], ["users", "Customers", "/admin/customers"], ["history", "History", "/admin/history"]]
+    ? [["server", "Fleet", "/admin/fleet"], ["shield", "Approvals", "/admin/approvals"], ["order", "Orders", "/admin/orders"], ["users", "Customers", "/admin/customers"], ["history", "History", "/admin/history"], ...(may("staff.read") ? [["user", "Staff", "/admin/staff"]] : [])]
     : [["shield", "Approvals", "/customer/approvals"], ["history", "History", "/customer/history"], ["agents", "Agents", "/customer/agents"], ["mail", "Settings", "/customer/settings"]];
   const commands = [
     ...rooms.map(([icon, title, to]) => ({ icon, title: `Go to ${title.toLowerCase()}`, to })),
