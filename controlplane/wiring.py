@@ -51,6 +51,7 @@ from controlplane.services.webhook_courier import WebhookCourier
 from controlplane.settings import Settings
 from controlplane.state_folder import StateFolder
 from controlplane.store import migrate
+from controlplane.store.activities import ActivityStore
 from controlplane.store.agents import AgentStore
 from controlplane.store.api_keys import ApiKeyStore
 from controlplane.store.approval_mail import ApprovalMailStore
@@ -58,6 +59,8 @@ from controlplane.store.approvals import ApprovalStore
 from controlplane.store.audit import NEWS as AUDIT
 from controlplane.store.audit_chain import Signer
 from controlplane.store.audit_sealing import AuditSealing
+from controlplane.store.backups import BackupStore
+from controlplane.store.billing import BillingStore
 from controlplane.store.commands import CommandStore
 from controlplane.store.customers import CustomerStore
 from controlplane.store.database import Database
@@ -76,6 +79,7 @@ from controlplane.store.servers import ServerStore
 from controlplane.store.system_settings import NEWS as SETTINGS
 from controlplane.store.system_settings import SettingStore
 from controlplane.store.tenant_book import PostgresTenantBook
+from controlplane.store.usage import UsageStore
 from controlplane.store.webhook_carriers import WebhookStore
 from controlplane.store.webhooks import ServerWebhookStore
 from protocol.console import ADMIN_SOCKET_PATH, CUSTOMER_SOCKET_PATH
@@ -145,6 +149,10 @@ async def open_hub(
             settings=chosen,
             api_keys=ApiKeyStore(database, clock=clock, ids=ids, randomness=randomness),
             founding_members=FoundingMemberStore(database, clock=clock, ids=ids),
+            usage=UsageStore(database, clock=clock, ids=ids),
+            billing=BillingStore(database, clock=clock),
+            backups=BackupStore(database),
+            activities=ActivityStore(database),
             upkeep=Upkeep(jobs, JobRunStore(database), clock=clock, ids=ids),
             cron_secret=settings.cron_secret or folder.cron_secret(),
             system=system,

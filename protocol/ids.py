@@ -17,6 +17,9 @@ InvitationId = NewType("InvitationId", str)
 SubscriptionId = NewType("SubscriptionId", str)
 ApiKeyId = NewType("ApiKeyId", str)
 AuditEntryId = NewType("AuditEntryId", str)
+BillingPeriodId = NewType("BillingPeriodId", str)
+BackupId = NewType("BackupId", str)
+ActivityId = NewType("ActivityId", str)
 RequestId = NewType("RequestId", str)
 
 #: The prefix of each id type, by the name of its type.
@@ -33,6 +36,9 @@ PREFIXES: Final[dict[str, str]] = {
     "SubscriptionId": "sub",
     "ApiKeyId": "key",
     "AuditEntryId": "aud",
+    "BillingPeriodId": "bill",
+    "BackupId": "bkp",
+    "ActivityId": "act",
 }
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"

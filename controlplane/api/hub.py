@@ -24,9 +24,12 @@ from controlplane.services.sessions import SessionService
 from controlplane.services.staff import StaffService
 from controlplane.services.two_factor import TwoFactorService
 from controlplane.services.upkeep import Upkeep
+from controlplane.store.activities import ActivityStore
 from controlplane.store.agents import AgentStore
 from controlplane.store.api_keys import ApiKeyStore
 from controlplane.store.approvals import ApprovalStore
+from controlplane.store.backups import BackupStore
+from controlplane.store.billing import BillingStore
 from controlplane.store.commands import CommandStore
 from controlplane.store.customers import CustomerStore
 from controlplane.store.events import EventStore
@@ -37,6 +40,7 @@ from controlplane.store.preferences import PreferenceStore
 from controlplane.store.servers import ServerStore
 from controlplane.store.session_endings import SessionEndings
 from controlplane.store.system_settings import SettingStore
+from controlplane.store.usage import UsageStore
 from controlplane.store.webhooks import ServerWebhookStore
 from protocol.ids import OrderId
 
@@ -98,6 +102,10 @@ class Hub:
     settings: SettingStore = field(default_factory=_not_wired)
     api_keys: ApiKeyStore = field(default_factory=_not_wired)
     founding_members: FoundingMemberStore = field(default_factory=_not_wired)
+    usage: UsageStore = field(default_factory=_not_wired)
+    billing: BillingStore = field(default_factory=_not_wired)
+    backups: BackupStore = field(default_factory=_not_wired)
+    activities: ActivityStore = field(default_factory=_not_wired)
     upkeep: Upkeep = field(default_factory=_not_wired)
     cron_secret: Secret = field(default_factory=_not_wired, repr=False)
     system: ActorSystem = field(default_factory=_not_wired)

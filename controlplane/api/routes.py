@@ -20,6 +20,7 @@ from controlplane.api.admin import agents as admin_agents
 from controlplane.api.admin import (
     api_keys,
     automation,
+    billing,
     customers,
     events,
     founding_members,
@@ -33,8 +34,10 @@ from controlplane.api.admin import (
 from controlplane.api.admin import approvals as admin_approvals
 from controlplane.api.console_pages import console_router
 from controlplane.api.cron import jobs
+from controlplane.api.customer import activity, backups, dashboard, usage
 from controlplane.api.customer import agents as customer_agents
 from controlplane.api.customer import approvals as customer_approvals
+from controlplane.api.customer import billing as customer_billing
 from controlplane.api.customer import conversations as customer_conversations
 from controlplane.api.customer import settings as customer_settings
 from controlplane.api.customer import tools as customer_tools
@@ -69,10 +72,16 @@ _MODULES = (
     webhooks,
     admin_agents,
     admin_approvals,
+    billing,
+    dashboard,
     customer_agents,
+    activity,
     customer_conversations,
     customer_tools,
+    usage,
     customer_approvals,
+    customer_billing,
+    backups,
     customer_settings,
     registration,
     heartbeat,

@@ -22,14 +22,17 @@ from controlplane.store.credentials import NewLink, forget_proofs, link_for
 from controlplane.store.database import Database
 from controlplane.store.keys import key_of, missing
 from controlplane.store.orders import ORDER_COLUMNS, order_of
+from controlplane.store.pools import limit_of, running_tokens
 from controlplane.store.scope import covers
 from controlplane.store.session_endings import end_all
 from controlplane.store.sessions import NEWS as SESSIONS
+from controlplane.store.system_settings import chosen
 from controlplane.store.tables.accounts import founding_members, subscriptions, users
 from controlplane.store.tables.orders import orders
 from controlplane.store.tables.search import matches, prefix_query
 from controlplane.store.transaction import tell_after_commit
 from controlplane.store.versions import demand_version
+from controlplane.system_settings.own import Hub
 from protocol.faults import Conflict
 from protocol.ids import CustomerId, format_id
 from protocol.objects import Customer, FoundingMember, Order, Subscription
@@ -129,7 +132,6 @@ _COLUMNS: Final = (
     subscriptions.c.plan,
     subscriptions.c.tier,
     subscriptions.c.token_base,
-    subscriptions.c.tokens_used,
     subscriptions.c.stripe_customer_id,
     subscriptions.c.status.label("subscription_status"),
     founding_members.c.number,
@@ -174,8 +176,9 @@ def _list(
         .mappings()
         .all()
     )
-    owned = _orders_of(connection, [row["id"] for row in rows])
-    return [_customer_of(row, owned[row["id"]], now) for row in rows], total
+    keys = [row["id"] for row in rows]
+    owned, used = _orders_of(connection, keys), running_tokens(connection, keys, chosen(connection, Hub), at=now)
+    return [_customer_of(row, owned[row["id"]], used.get(row["id"], 0), now) for row in rows], total
 
 
 def _orders_of(connection: Connection, customers: Sequence[UUID]) -> defaultdict[UUID, list[Order]]:
@@ -199,32 +202,32 @@ def _get(connection: Connection, scope: Scope, customer_id: CustomerId, now: dat
     row = connection.execute(_customers().where(users.c.id == key, covers(scope, users.c.id))).mappings().one_or_none()
     if row is None:
         raise missing("cust", customer_id)
-    return _customer_of(row, _orders_of(connection, [key])[key], now)
+    used = running_tokens(connection, [key], chosen(connection, Hub), at=now)
+    return _customer_of(row, _orders_of(connection, [key])[key], used.get(key, 0), now)
 
 
-def _customer_of(row: Mapping[Any, Any], owned: list[Order], now: datetime) -> Customer:
+def _customer_of(row: Mapping[Any, Any], owned: list[Order], used: int, now: datetime) -> Customer:
     return Customer(
         id=CustomerId(format_id("cust", row["id"])),
         email=row["email"],
         name=row["name"],
         company=row["company"],
         status=AccountStatus(row["status"]),
-        subscription=_subscription_of(row, now),
+        subscription=_subscription_of(row, used, now),
         orders=owned,
         founding_member=_founder_of(row),
         created_at=row["created_at"],
     )
 
 
-def _subscription_of(row: Mapping[Any, Any], now: datetime) -> Subscription | None:
+def _subscription_of(row: Mapping[Any, Any], used: int, now: datetime) -> Subscription | None:
     if row["plan"] is None:
         return None
-    founder = row["founder_until"] is not None and row["founder_until"] > now
     return Subscription(
         plan=Plan(row["plan"]),
         tier=Tier(row["tier"]),
-        token_limit=row["token_base"] * (row["token_multiplier"] if founder else 1),
-        tokens_used=row["tokens_used"],
+        token_limit=limit_of(row, at=now),
+        tokens_used=used,
         stripe_customer_id=row["stripe_customer_id"],
         status=SubscriptionStatus(row["subscription_status"]),
     )
@@ -300,7 +303,7 @@ def _change(
         return before
     connection.execute(update(users).where(users.c.id == key).values(**values, updated_at=now))
     after = _get(connection, scope, customer_id, now)
-    old, new = audit.difference(before, after)
+    old, new = audit.difference(details_of(before), details_of(after))
     audit.record(connection, author, "customer.changed", customer_id, at=now, before=old, after=new, customer_id=key)
     events.emit(connection, "customer.changed", at=now, customer_id=key, data=after)
     account = Account(UserType.CUSTOMER, key)

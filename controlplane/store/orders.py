@@ -269,7 +269,6 @@ def _begin_subscription(
         "plan": PLAN_OF_TIER[tier],
         "tier": tier,
         "token_base": token_base,
-        "tokens_used": 0,
         "status": SubscriptionStatus.ACTIVE,
         "created_at": now,
         "updated_at": now,

@@ -17,6 +17,7 @@ MOST_CENTS: Final = 100_000_000
 _STRIPE: Final = {"awaits": "Stripe"}
 
 Tool = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$(?!\n)")]
+ModelPrefix = Annotated[str, Meta(pattern=r"^[!-~]{1,200}$(?!\n)")]
 
 
 class Hub(Category, frozen=True):
@@ -44,21 +45,27 @@ class Hub(Category, frozen=True):
     tools_scale: Annotated[
         tuple[Tool, ...], Meta(max_length=100, description="Tools of an order of tier Scale that names none.")
     ] = ("nextcloud", "chatwoot", "ghost", "calcom", "odoo", "stalwart", "listmonk", "umami", "n8n", "nocodb", "gitea")
-    price_lite_cents: Annotated[
-        int, Meta(ge=0, le=MOST_CENTS, description="Price of tier Lite a month, in cents.", extra=_STRIPE)
-    ] = 2_900
+    price_lite_cents: Annotated[int, Meta(ge=0, le=MOST_CENTS, description="Price of tier Lite a month, in cents.")] = (
+        2_900
+    )
     price_build_cents: Annotated[
-        int, Meta(ge=0, le=MOST_CENTS, description="Price of tier Build a month, in cents.", extra=_STRIPE)
+        int, Meta(ge=0, le=MOST_CENTS, description="Price of tier Build a month, in cents.")
     ] = 7_900
     price_scale_cents: Annotated[
-        int, Meta(ge=0, le=MOST_CENTS, description="Price of tier Scale a month, in cents.", extra=_STRIPE)
+        int, Meta(ge=0, le=MOST_CENTS, description="Price of tier Scale a month, in cents.")
     ] = 19_900
     overage_cents_per_million: Annotated[
-        int,
-        Meta(ge=0, le=MOST_CENTS, description="Price of a million tokens beyond the limit, in cents.", extra=_STRIPE),
+        int, Meta(ge=0, le=MOST_CENTS, description="Price of a million tokens beyond the limit, in cents.")
     ] = 150
+    premium_models: Annotated[
+        tuple[ModelPrefix, ...],
+        Meta(
+            max_length=100,
+            description="Models paid by use, which do not draw on a tier's tokens, by how their names begin.",
+        ),
+    ] = ("anthropic/",)
     currency: Annotated[
-        str, Meta(pattern=r"^[A-Z]{3}$(?!\n)", description="The currency of all prices (ISO 4217).", extra=_STRIPE)
+        str, Meta(pattern=r"^[A-Z]{3}$(?!\n)", description="The currency of all prices (ISO 4217).")
     ] = "EUR"
     founding_member_places: Annotated[
         int, Meta(ge=0, le=100_000, description="How many founding members there may be.")

@@ -5,18 +5,19 @@ The first two are the specification's (section 6). The rest takes what a socket 
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from actors.ports import Taken
 from actors.tenant.messages import TakeMessage
 from controlplane.api.call import Call
 from controlplane.api.guards_tenant import Tenant, TenantCaller
 from controlplane.api.router import Router
 from controlplane.store.usage_buckets import check_usage
 from protocol.faults import FAULTS, Conflict, NotFound, ValidationError
-from protocol.ids import CommandId
+from protocol.ids import CommandId, OrderId
 from protocol.objects import UsageBucket
 from protocol.tenant import (
     Activity,
@@ -73,18 +74,16 @@ class Receipt(msgspec.Struct, rename="camel"):
 
 @routes.post("/usage", raises=(Conflict,))
 async def usage(call: Call[TenantCaller], body: UsageReport) -> Receipt:
-    """Report token usage buckets."""
-    problems = check_usage(body.buckets, at=call.hub.clock.now())
-    if problems:
-        raise ValidationError(details=problems)
-    return await _take(call, Usage(id=_id(call, body.id), buckets=body.buckets))
+    """Report token usage buckets: late ones too, and corrections under a higher `revision`."""
+    return await take_message(call, call.caller.order_id, usage_of(call, body))
 
 
 @routes.post("/backup-status", raises=(Conflict,))
 async def backup_status(call: Call[TenantCaller], body: BackupReport) -> Receipt:
     """Report how a backup went."""
-    return await _take(
+    return await take_message(
         call,
+        call.caller.order_id,
         BackupStatus(
             id=_id(call, body.id),
             status=body.status,
@@ -99,8 +98,9 @@ async def backup_status(call: Call[TenantCaller], body: BackupReport) -> Receipt
 @routes.post("/commands/{command_id}/result", raises=(NotFound, Conflict))
 async def result(call: Call[TenantCaller], command_id: CommandId, body: Result) -> Receipt:
     """Report what became of a command."""
-    return await _take(
+    return await take_message(
         call,
+        call.caller.order_id,
         CommandResult(
             id=_id(call, body.id),
             command_id=command_id,
@@ -115,33 +115,59 @@ async def result(call: Call[TenantCaller], command_id: CommandId, body: Result) 
 @routes.post("/approval-outcome", raises=(NotFound, Conflict))
 async def approval_outcome(call: Call[TenantCaller], body: ApprovalOutcomeReport) -> Receipt:
     """Report what became of an approved call."""
-    return await _take(call, body)
+    return await take_message(call, call.caller.order_id, body)
 
 
 @routes.post("/config-applied", raises=(Conflict,))
 async def config_applied(call: Call[TenantCaller], body: ConfigApplied) -> Receipt:
     """Report that a configuration is in force, or why not."""
-    return await _take(call, body)
+    return await take_message(call, call.caller.order_id, body)
 
 
 @routes.post("/activity", raises=(Conflict,))
 async def activity(call: Call[TenantCaller], body: Activity) -> Receipt:
     """Report what an agent did."""
-    return await _take(call, body)
+    return await take_message(call, call.caller.order_id, body)
 
 
 @routes.post("/image-update", raises=(Conflict,))
 async def image_update(call: Call[TenantCaller], body: ImageUpdate) -> Receipt:
     """Report a newer container image."""
-    return await _take(call, body)
+    return await take_message(call, call.caller.order_id, body)
 
 
-async def _take(call: Call[TenantCaller], message: TenantMessage) -> Receipt:
-    taken = await call.hub.tenant(call.caller.order_id).ask(TakeMessage(message))
+async def take_message(call: Call[Any], order_id: OrderId, message: TenantMessage) -> Receipt:
+    """Have the tenant's actor take what its wrapper reports.
+
+    Raises:
+        Fault: what the Hub's verdict says.
+    """
+    taken = await call.hub.tenant(order_id).ask(TakeMessage(message))
+    return receipt_of(taken)
+
+
+def receipt_of(taken: Taken) -> Receipt:
+    """What the reporter is told.
+
+    Raises:
+        Fault: what the Hub's verdict says.
+    """
     if taken.code is not None:
         raise FAULTS[taken.code](taken.reason)
-    return Receipt(message.id, accepted=True)
+    return Receipt(taken.message_id, accepted=True)
 
 
-def _id(call: Call[TenantCaller], given: str | UnsetType) -> str:
+def usage_of(call: Call[Any], report: UsageReport) -> Usage:
+    """The message of a report.
+
+    Raises:
+        ValidationError: every bad bucket is named.
+    """
+    problems = check_usage(report.buckets, at=call.hub.clock.now())
+    if problems:
+        raise ValidationError(details=problems)
+    return Usage(id=_id(call, report.id), buckets=report.buckets)
+
+
+def _id(call: Call[Any], given: str | UnsetType) -> str:
     return str(call.hub.ids.uuid7()) if isinstance(given, UnsetType) else given

@@ -97,7 +97,6 @@ subscriptions = Table(
     Column("tier", Text, nullable=False),
     # The tier's base; the limit that applies is this times a founding member's multiplier.
     Column("token_base", BigInteger, nullable=False),
-    Column("tokens_used", BigInteger, nullable=False, server_default=text("0")),
     Column("stripe_customer_id", Text),
     Column("status", Text, nullable=False, server_default="ACTIVE"),
     Column("created_at", DateTime(timezone=True), nullable=False),
@@ -105,7 +104,7 @@ subscriptions = Table(
     CheckConstraint("plan IN ('STARTER', 'PRO', 'ENTERPRISE')", name="plan"),
     CheckConstraint("tier IN ('Lite', 'Build', 'Scale')", name="tier"),
     CheckConstraint("status IN ('ACTIVE', 'PAST_DUE', 'CANCELLED')", name="status"),
-    CheckConstraint("token_base >= 0 AND tokens_used >= 0", name="tokens"),
+    CheckConstraint("token_base >= 0", name="tokens"),
     Index("ux_subscriptions_user_id", "user_id", unique=True),
 )
 

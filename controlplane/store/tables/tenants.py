@@ -239,7 +239,7 @@ backup_reports = Table(
     Column("detail", Text),
     Column("reported_at", DateTime(timezone=True), nullable=False),
     CheckConstraint(_one_of("status", "success", "failed", "running"), name="status_known"),
-    Index("ix_backup_reports_order", "order_id", "reported_at"),
+    Index("ix_backup_reports_order", "order_id", "reported_at", "id"),
 )
 
 activities = Table(
@@ -253,6 +253,7 @@ activities = Table(
     Column("at", DateTime(timezone=True), nullable=False),
     Column("data", Text),
     Index("ix_activities_agent", "order_id", "agent_id", "at", "id"),
+    Index("ix_activities_order", "order_id", "at", "id"),
 )
 
 image_updates = Table(

@@ -21,8 +21,11 @@ from controlplane.api.routes import routers
 from controlplane.services.jobs import Expiry, standing_jobs
 from controlplane.services.live_query import LiveQueries
 from controlplane.services.upkeep import Upkeep
+from controlplane.store.activities import ActivityStore
 from controlplane.store.agents import AgentStore
 from controlplane.store.approvals import ApprovalStore
+from controlplane.store.backups import BackupStore
+from controlplane.store.billing import BillingStore
 from controlplane.store.commands import CommandStore
 from controlplane.store.database import Database
 from controlplane.store.events import EventStore
@@ -34,6 +37,7 @@ from controlplane.store.polling import PollingStore
 from controlplane.store.preferences import PreferenceStore
 from controlplane.store.servers import ServerStore, prefix_of
 from controlplane.store.tenant_book import PostgresTenantBook
+from controlplane.store.usage import UsageStore
 from controlplane.store.webhooks import ServerWebhookStore
 from protocol.faults import Fault
 from protocol.ids import OrderId
@@ -211,6 +215,9 @@ async def open_town(people: People) -> AsyncIterator[Town]:
         hub.polling = PollingStore(database, heartbeat_seconds=30)
         hub.webhooks = ServerWebhookStore(database)
         hub.preferences = PreferenceStore(database, clock=hub.clock)
+        hub.usage = UsageStore(database, clock=hub.clock, ids=hub.ids)
+        hub.billing = BillingStore(database, clock=hub.clock)
+        hub.backups, hub.activities = BackupStore(database), ActivityStore(database)
         hub.upkeep = upkeep_of(hub, database, book, system)
         people.app = build_app(routers(), hub)
         yield Town(people, await people.owner(), people.browser())
