@@ -91,6 +91,21 @@ _STATEMENTS = (
             reported_at)
         SELECT gen_random_uuid(), id, 'it-admin', 'm', date_trunc('hour', now(), 'UTC'), 1, 1, 1, 0, 0, 0, 0, 1, now()
         FROM orders WHERE domain LIKE '%.fill.test'""",
+    """INSERT INTO token_usage_buckets (id, order_id, agent_id, model, bucket_hour, revision, tokens_input,
+            tokens_output, tokens_cache_read, tokens_cache_write, web_search_count, web_fetch_count, cost_cents,
+            reported_at)
+        SELECT gen_random_uuid(), :order_id, 'it-admin', 'm', date_trunc('hour', now(), 'UTC') - n * interval '1 hour',
+            1, 1, 1, 0, 0, 0, 0, 1, now()
+        FROM generate_series(1, :some) n""",
+    """INSERT INTO token_usage_days (order_id, day, agent_id, model, tokens_input, tokens_output, tokens_cache_read,
+            tokens_cache_write, web_search_count, web_fetch_count, cost_cents)
+        SELECT order_id, CAST(bucket_hour AT TIME ZONE 'UTC' AS date), agent_id, model, sum(tokens_input),
+            sum(tokens_output), 0, 0, 0, 0, sum(cost_cents)
+        FROM token_usage_buckets WHERE agent_id = 'it-admin' AND model = 'm' GROUP BY 1, 2, 3, 4""",
+    """INSERT INTO token_usage_days (order_id, day, agent_id, model, tokens_input, tokens_output, tokens_cache_read,
+            tokens_cache_write, web_search_count, web_fetch_count, cost_cents)
+        SELECT :order_id, current_date - n / 20, 'agent' || n % 5, 'model' || n / 5 % 4, 1, 1, 0, 0, 0, 0, 1
+        FROM generate_series(1, :some) n""",
 )
 
 
