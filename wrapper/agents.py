@@ -149,7 +149,7 @@ class _Crew:
         self._opens = opens
         self._waiting = 0
         past = not isinstance(effects, NoEffects)
-        self._reports = ScriptedReports(wrapper, randomness, SystemClock(), past=past)
+        self._reports = ScriptedReports(wrapper, randomness, SystemClock(), company=script.about, past=past)
 
     async def run(self) -> None:
         unfinished = await self._wrapper.approvals.unfinished(OWNER)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
@@ -149,12 +149,19 @@ class Reports:
             ValidationError: it lies in the future, or too long ago to be counted.
             Overloaded: the journal is full.
         """
-        at = self._moments(report, ("at",), earliest=self._moment() - reports.KEPT).get("at") or self._moment()
-        counts = {name: getattr(report, name) for name in reports.Call.__struct_fields__ if hasattr(report, name)}
-        call = reports.Call(**{**counts, "at": at, "cost_microcents": round(report.cost_cents * reports.MICROCENTS)})
+        call = self._call(report)
         kept = await self._keep(reports.add_usage, call, _key("usage", report.id))
         if kept:
-            self._seen(report.agent_id, at)
+            self._seen(report.agent_id, call.at)
+        return Taken(repeated=not kept)
+
+    async def usages(self, calls: Sequence[UsageReport], report_id: str) -> Taken:
+        """Add many calls to their hours, all or none, under one id.
+
+        Raises:
+            ValidationError, Overloaded: as for `usage`.
+        """
+        kept = await self._keep(reports.add_usages, [self._call(one) for one in calls], _key("usage", report_id))
         return Taken(repeated=not kept)
 
     async def activity(self, report: ActivityReport) -> Taken:
@@ -194,6 +201,11 @@ class Reports:
         if kept and summary is not None:
             self.backup = summary
         return Taken(repeated=not kept)
+
+    def _call(self, report: UsageReport) -> reports.Call:
+        at = self._moments(report, ("at",), earliest=self._moment() - reports.KEPT).get("at") or self._moment()
+        counts = {name: getattr(report, name) for name in reports.Call.__struct_fields__ if hasattr(report, name)}
+        return reports.Call(**{**counts, "at": at, "cost_microcents": round(report.cost_cents * reports.MICROCENTS)})
 
     def _summary(self, backup: BackupStatus) -> BackupSummary | None:
         """What heartbeats shall say from now on; None for a backup that runs, or that ended before the last one did."""

@@ -113,8 +113,11 @@ class Seeding:
             body = {"email": person.email, "name": person.name, "company": company.name, "password": password}
             customer = await staff.post("/api/v1/admin/customers", Customer, body)
         orders = {order.domain: order for order in customer.orders}
+        # The first order decides the plan.
+        first, *others = company.parts
+        await self._part(staff, company, first, customer, orders.get(first.domain))
         async with trio.open_nursery() as nursery:
-            for part in company.parts:
+            for part in others:
                 nursery.start_soon(self._part, staff, company, part, customer, orders.get(part.domain))
 
     async def _part(self, staff: Client, company: Company, part: Part, customer: Customer, order: Order | None) -> None:

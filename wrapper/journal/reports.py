@@ -6,6 +6,7 @@ its way at a time; what is added meanwhile waits in the sums and goes with the n
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -107,6 +108,19 @@ def add_usage(transaction: Transaction, call: Call, report_id: str | None) -> bo
         if kept >= BUCKETS:
             raise JournalFull(f"the usage of {kept} hours of agents and models is kept already")
     transaction.execute(_ADD, (*key, *(values[name] for name in _SUMS)))
+    return True
+
+
+def add_usages(transaction: Transaction, calls: Iterable[Call], report_id: str) -> bool:
+    """Add many calls, all or none; False when the report was taken before.
+
+    Raises:
+        JournalFull: there are too many pairs of agent and model.
+    """
+    if not _first_sight(transaction, report_id):
+        return False
+    for call in calls:
+        add_usage(transaction, call, None)
     return True
 
 
