@@ -190,7 +190,7 @@ def _jobs(
     tenants = {"promises": forgetting.promises, "messages": forgetting.messages, "events": forgetting.events}
     return standing_jobs(
         expiry=expiry.sweep,
-        statistics={"statistics": forgetting.statistics},
+        statistics={"statistics": forgetting.statistics, "usage hours": forgetting.usage_hours},
         forgetting={**sweeps, **tenants},
     )
 

@@ -94,7 +94,11 @@ class Hub(Category, frozen=True):
     ] = 180
     stats_kept_days: Annotated[
         int,
-        Meta(ge=1, le=3650, description="How many days statistics are kept, as the job stats-cleanup deletes them."),
+        Meta(
+            ge=1,
+            le=3650,
+            description="How many days statistics, and usage by the hour, are kept; stats-cleanup deletes them.",
+        ),
     ] = 90
     default_timezone: Annotated[
         str,

@@ -191,7 +191,7 @@ def upkeep_of(hub: Hub, database: Database, book: PostgresTenantBook, system: Ac
     forgetting = Forgetting(database, clock=hub.clock)
     jobs = standing_jobs(
         expiry=expiry.sweep,
-        statistics={"statistics": forgetting.statistics},
+        statistics={"statistics": forgetting.statistics, "usage hours": forgetting.usage_hours},
         forgetting={"promises": forgetting.promises},
     )
     return Upkeep(jobs, JobRunStore(database), clock=hub.clock, ids=hub.ids)
