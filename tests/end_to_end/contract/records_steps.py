@@ -10,6 +10,8 @@ from tests.end_to_end.contract.walk import CRON_SECRET, PASSWORD, Step, Walk
 
 MARIA = "maria@acme.example"
 ORDER = "/api/v1/admin/orders/{order}"
+#: Of the specification's usage bucket.
+DAY = {"from": "2026-03-15", "to": "2026-03-15"}
 
 
 async def customers(walk: Walk) -> None:
@@ -116,7 +118,9 @@ async def cron(walk: Walk) -> None:
 
 
 async def customer(walk: Walk) -> None:
-    await walk.do("GET /api/v1/customer/dashboard", "maria")
+    shown = await walk.do("GET /api/v1/customer/dashboard", "maria")
+    assert {one["orderId"] for one in shown["servers"]} == {walk.ids["order"], walk.ids["second"]}
+    assert [one["id"] for one in shown["agents"]] == [walk.ids["agent"]]
 
 
 async def own_agents(walk: Walk) -> None:
@@ -137,11 +141,16 @@ async def conversations(walk: Walk) -> None:
 
 
 async def usage(walk: Walk) -> None:
-    await walk.do("GET /api/v1/customer/usage", "maria")
+    shown = await walk.do("GET /api/v1/customer/usage", "maria", params=DAY | {"period": "week"})
+    assert (shown["total"]["tokensInput"], shown["total"]["costCents"]) == (45_000, 3)
 
 
 async def usage_breakdown(walk: Walk) -> None:
-    await walk.do("GET /api/v1/customer/usage/breakdown", "maria")
+    # By day: its hours may be forgotten by now.
+    [line] = await walk.do("GET /api/v1/customer/usage/breakdown", "maria", params=DAY)
+    bucket = example("4.10_usage_bucket")
+    assert line["from"][:10] == bucket.pop("bucketHour")[:10]
+    assert line == line | bucket
 
 
 async def tools(walk: Walk) -> None:
@@ -149,15 +158,18 @@ async def tools(walk: Walk) -> None:
 
 
 async def billing(walk: Walk) -> None:
-    await walk.do("GET /api/v1/customer/billing", "maria")
+    shown = await walk.do("GET /api/v1/customer/billing", "maria")
+    assert (shown["period"]["status"], shown["period"]["tokenLimit"]) == ("OPEN", 15_000_000)
 
 
 async def billing_history(walk: Walk) -> None:
-    await walk.do("GET /api/v1/customer/billing/history", "maria")
+    periods = await walk.do("GET /api/v1/customer/billing/history", "maria")
+    assert "2026-03-01T00:00:00Z" in {one["start"] for one in periods}
 
 
 async def backups(walk: Walk) -> None:
-    await walk.do("GET /api/v1/customer/backups", "maria")
+    [backup] = await walk.do("GET /api/v1/customer/backups", "maria")
+    assert (backup["status"], backup["sizeBytes"]) == ("success", 4_200_000_000)
 
 
 async def preferences(walk: Walk) -> None:
