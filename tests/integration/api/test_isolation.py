@@ -69,6 +69,12 @@ async def household(town: Town) -> Household:
     server = await tenancy.server_id()
     command = {"type": "RESTART_SERVICE", "payload": {"service": "ghost"}}
     commanded = data(await owner.post(f"/api/v1/admin/servers/{server}/command", json=command), 201)["id"]
+    hour = f"{town.people.clock.now():%Y-%m-%dT%H:00:00Z}"
+    used = {"agentId": f"{CANARY}-agent", "model": f"{CANARY}/model", "bucketHour": hour, "tokensInput": 5}
+    data(await tenancy.call("POST", "usage", {"buckets": [used]}))
+    data(await tenancy.call("POST", "backup-status", {"status": "failed", "detail": f"{CANARY} disk"}))
+    done = {"id": CANARY, "agentId": "it-admin", "kind": "mail", "summary": f"{CANARY} summary"}
+    data(await tenancy.call("POST", "activity", done))
     browser = await tenancy.signed_in()
     other = await tenancy.signed_in()
     sessions = data(await other.get("/api/v1/auth/sessions"))
@@ -138,18 +144,22 @@ async def test_no_list_holds_what_is_anothers(people: People):
         stranger = await town.tenant()
         looked = [endpoint for endpoint in own_routes(town, with_ids=False) if endpoint.method == "GET"]
         assert len(looked) >= 6
-        found = ""
+        found, told = "", set()
         for endpoint in looked:
             if allowed("GET", endpoint.path) == "T":
                 answer = await stranger.call("GET", endpoint.path.removeprefix("/api/v1/tenant/"))
                 found += (await maria.tenancy.call("GET", endpoint.path.removeprefix("/api/v1/tenant/"))).text
             else:
                 answer = await mallory.get(endpoint.path)
-                found += (await maria.browser.get(endpoint.path)).text
+                hers = (await maria.browser.get(endpoint.path)).text
+                found += hers
+                told |= {endpoint.path} if CANARY in hers else set()
             assert answer.status_code == 200, f"{endpoint.path}: {answer.text}"
             for secret in (CANARY, *maria.ids.values()):
                 assert secret not in answer.text, endpoint.path
         assert CANARY in found, "their owner is shown them"
+        pages = ("dashboard", "usage", "usage/breakdown", "backups", "agents", "approvals")
+        assert {f"/api/v1/customer/{page}" for page in pages} <= told
 
 
 @pytest.mark.parametrize("room", sorted(REACH.keys() - {PRESENCE}))
