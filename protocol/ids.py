@@ -42,8 +42,10 @@ PREFIXES: Final[dict[str, str]] = {
 }
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS: Final = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
 _VALUES: Final = {letter: value for value, letter in enumerate(_ALPHABET)}
 _LENGTH: Final = 26
+_SHIFTS: Final = tuple(range(120, -1, -10))  # of the thirteen pairs of letters
 
 
 def uuid7(unix_ms: int, random: bytes) -> UUID:
@@ -62,8 +64,8 @@ def uuid7(unix_ms: int, random: bytes) -> UUID:
 def format_id(prefix: str, value: UUID) -> str:
     """Write an id as `prefix_` and 26 base32 letters."""
     number = value.int
-    letters = [_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5)]
-    return f"{prefix}_{''.join(letters)}"
+    pairs = [_PAIRS[number >> shift & 1023] for shift in _SHIFTS]
+    return f"{prefix}_{''.join(pairs)}"
 
 
 def parse_id(prefix: str, text: str) -> UUID:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -16,6 +17,7 @@ from actors.runtime.ports import Ids
 from actors.tenant.requests import impact_of
 from controlplane.store import events
 from controlplane.store.database import Database
+from controlplane.store.fetching import Query
 from controlplane.store.keys import key_of
 from protocol.faults import NotFound
 from protocol.ids import ApprovalId, OrderId, format_id
@@ -34,6 +36,7 @@ COLUMNS = (
 
 #: How far its decision has come: of no row that still waits.
 _DELIVERED = "FROM deliveries d WHERE d.reference = command_approvals.id AND d.kind = 'approvalSettled'"
+_WIDTH: Final = COLUMNS.count(",") + 1
 DELIVERY = f"(SELECT d.sent_at {_DELIVERED}) AS sent_at, (SELECT d.acknowledged_at {_DELIVERED}) AS acknowledged_at"
 
 _INSERT = text(f"""
@@ -67,13 +70,18 @@ _OVERDUE = text("""
 _GET = text(f"""
     SELECT {COLUMNS}, {DELIVERY} FROM command_approvals
     WHERE id = :id AND (CAST(:customer_id AS uuid) IS NULL OR customer_id = :customer_id)""")
+ONE: Final = Query(_GET)
 
+#: A page, each row with how many there are in all; and that number alone, for a page behind the last.
 _LIST = {
     owned: (
-        text(f"""
-            SELECT {COLUMNS}, {DELIVERY} FROM command_approvals WHERE status = :status {clause}
-            ORDER BY requested_at DESC, id DESC LIMIT :limit OFFSET :offset"""),
-        text(f"SELECT count(*) FROM command_approvals WHERE status = :status {clause}"),
+        Query(
+            text(f"""
+                SELECT {COLUMNS}, {DELIVERY}, (SELECT count(*) FROM command_approvals WHERE status = :status {clause})
+                FROM command_approvals WHERE status = :status {clause}
+                ORDER BY requested_at DESC, id DESC LIMIT :limit OFFSET :offset""")
+        ),
+        Query(text(f"SELECT count(*) FROM command_approvals WHERE status = :status {clause}")),
     )
     for owned, clause in {
         "all": "",
@@ -139,40 +147,69 @@ def read(connection: Connection, approval_id: UUID, *, scope: Scope) -> CommandA
     Raises:
         NotFound: it does not exist within the scope.
     """
-    row = connection.execute(_GET, {"id": approval_id, "customer_id": scope.customer_id}).one_or_none()
-    if row is None:
+    return one_of(connection.execute(_GET, {"id": approval_id, "customer_id": scope.customer_id}).all(), approval_id)
+
+
+def one_of(rows: Sequence[Sequence[Any]], approval_id: UUID) -> CommandApproval:
+    """The approval that was asked for.
+
+    Raises:
+        NotFound: there is no row.
+    """
+    if not rows:
         raise NotFound(f"approval {format_id('appr', approval_id)} does not exist")
-    return approval_of(row)
+    return approval_of(rows[0])
 
 
-def approval_of(row: Row[Any]) -> CommandApproval:
-    """The object a row stands for."""
-    decided_by = None
-    if row.decided_by_type is not None:
-        decided_by = DecidedBy(row.decided_by_type, row.decided_by_id, row.decided_by_name)
-    delivered = row._mapping
+def approval_of(row: Sequence[Any]) -> CommandApproval:
+    """The object a row of COLUMNS stands for, or one of COLUMNS and DELIVERY."""
+    (
+        key,
+        order_id,
+        _customer_id,
+        request_id,
+        agent_id,
+        command_class,
+        tool_name,
+        tool_args,
+        args_hash,
+        human_readable,
+        impact,
+        status,
+        requested_at,
+        expires_at,
+        settled_at,
+        decided_by_type,
+        decided_by_id,
+        decided_by_name,
+        reason,
+        outcome,
+        outcome_detail,
+        outcome_at,
+    ) = row[:_WIDTH]
+    sent_at, acknowledged_at = row[_WIDTH : _WIDTH + 2] or (None, None)
     return CommandApproval(
-        id=ApprovalId(format_id("appr", row.id)),
-        order_id=OrderId(format_id("ord", row.order_id)),
-        agent_id=row.agent_id,
-        command_class=CommandClass(row.command_class),
-        tool_name=row.tool_name,
-        tool_args=msgspec.Raw(row.tool_args.encode()),
-        human_readable=row.human_readable,
-        status=ApprovalStatus(row.status),
-        requested_at=row.requested_at,
-        expires_at=row.expires_at,
-        request_id=row.request_id,
-        args_hash=row.args_hash,
-        impact=row.impact,
-        settled_at=row.settled_at,
-        decided_by=decided_by,
-        reason=row.reason,
-        outcome=row.outcome,
-        outcome_detail=row.outcome_detail,
-        outcome_at=row.outcome_at,
-        sent_at=delivered.get("sent_at"),
-        acknowledged_at=delivered.get("acknowledged_at"),
+        id=ApprovalId(format_id("appr", key)),
+        order_id=OrderId(format_id("ord", order_id)),
+        agent_id=agent_id,
+        command_class=CommandClass(command_class),
+        tool_name=tool_name,
+        tool_args=msgspec.Raw(tool_args.encode()),
+        human_readable=human_readable,
+        status=ApprovalStatus(status),
+        requested_at=requested_at,
+        expires_at=expires_at,
+        request_id=request_id,
+        args_hash=args_hash,
+        impact=impact,
+        settled_at=settled_at,
+        decided_by=None if decided_by_type is None else DecidedBy(decided_by_type, decided_by_id, decided_by_name),
+        reason=reason,
+        outcome=outcome,
+        outcome_detail=outcome_detail,
+        outcome_at=outcome_at,
+        sent_at=sent_at,
+        acknowledged_at=acknowledged_at,
     )
 
 
@@ -208,7 +245,8 @@ class ApprovalStore:
         Raises:
             NotFound: it does not exist within the scope.
         """
-        approval = await self._database.look(read, key_of("appr", approval_id), scope=scope)
+        key = key_of("appr", approval_id)
+        approval = one_of(await self._database.fetch(ONE, id=key, customer_id=scope.customer_id), key)
         self._remember(approval)
         return approval
 
@@ -231,35 +269,25 @@ class ApprovalStore:
             page: from 1.
             order_id: only those of this order.
         """
-        found, total = await self._database.read(_page, scope, status, page, page_size, order_id)
+        values: dict[str, object] = {"status": status.value}
+        owned = []
+        if scope.customer_id is not None:
+            owned.append("customer")
+            values["customer_id"] = scope.customer_id
+        if order_id is not None:
+            owned.append("order")
+            values["order_id"] = key_of("ord", order_id)
+        page_of, count_of = _LIST[" ".join(owned) or "all"]
+        rows = await self._database.fetch(page_of, **values, limit=page_size, offset=(page - 1) * page_size)
+        found = [approval_of(row) for row in rows]
         for approval in found:
             self._remember(approval)
-        return found, total
+        if not rows and page > 1:
+            rows = await self._database.fetch(count_of, **values)
+        return found, rows[0][-1] if rows else 0
 
     def _remember(self, approval: CommandApproval) -> None:
         self._orders[approval.id] = approval.order_id
         self._orders.move_to_end(approval.id)
         if len(self._orders) > REMEMBERED:
             self._orders.popitem(last=False)
-
-
-def _page(
-    connection: Connection,
-    scope: Scope,
-    status: ApprovalStatus,
-    page: int,
-    page_size: int,
-    order_id: OrderId | None,
-) -> tuple[list[CommandApproval], int]:
-    values: dict[str, object] = {"status": status.value}
-    owned = []
-    if scope.customer_id is not None:
-        owned.append("customer")
-        values["customer_id"] = scope.customer_id
-    if order_id is not None:
-        owned.append("order")
-        values["order_id"] = key_of("ord", order_id)
-    rows, count = _LIST[" ".join(owned) or "all"]
-    total = connection.execute(count, values).scalar_one()
-    found = connection.execute(rows, {**values, "limit": page_size, "offset": (page - 1) * page_size})
-    return [approval_of(row) for row in found], total

@@ -18,6 +18,7 @@ from actors.tenant.presence import presence_of
 from controlplane.secret import hash_of
 from controlplane.store import audit, events
 from controlplane.store.database import Database
+from controlplane.store.fetching import Query
 from controlplane.store.keys import key_of, missing
 from controlplane.store.orders import read_order
 from controlplane.store.outbox import hold
@@ -84,11 +85,13 @@ _REGISTER = text("""
 _FULFIL = text("""
     UPDATE orders SET status = 'FULFILLED', fulfilled_at = :at, updated_at = :at
     WHERE id = :order_id AND status NOT IN ('FULFILLED', 'CANCELLED') RETURNING id""")
-_HOLDER = text("""
+_HOLDER = Query(
+    text("""
     SELECT s.order_id, s.id AS server_id, o.user_id AS customer_id, s.key_prefix, s.key_hash,
         s.key_revoked_at IS NOT NULL AS revoked,
         s.key_first_used_at IS NOT NULL AS used, o.domain
     FROM server_connections s JOIN orders o ON o.id = s.order_id WHERE s.key_prefix = :prefix""")
+)
 _USED = text(
     "UPDATE server_connections SET key_first_used_at = :at WHERE order_id = :order_id AND key_first_used_at IS NULL"
 )
@@ -299,7 +302,8 @@ class ServerStore:
             Unauthorized: not a key, not ours, or revoked.
         """
         prefix = prefix_of(key)
-        row = await self._database.look(_holder, prefix) if prefix else None
+        rows = await self._database.fetch(_HOLDER, prefix=prefix) if prefix else []
+        row = KeyHolder(*rows[0]) if rows else None
         if row is None or not hmac.compare_digest(row.key_hash, hash_of(key)):
             raise Unauthorized("the hub API key is not valid")
         if row.revoked:
@@ -371,11 +375,6 @@ class ServerStore:
 
 def _resources(heartbeat: str | None) -> Resources | None:
     return None if heartbeat is None else _HEARTBEAT.decode(heartbeat).resources
-
-
-def _holder(connection: Connection, prefix: str) -> KeyHolder | None:
-    row = connection.execute(_HOLDER, {"prefix": prefix}).one_or_none()
-    return None if row is None else KeyHolder(**row._mapping)
 
 
 def _note_use(connection: Connection, order_id: UUID, at: datetime) -> None:

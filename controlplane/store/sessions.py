@@ -10,13 +10,14 @@ from uuid import UUID
 import msgspec
 import structlog
 from outcome import Error, Outcome
-from sqlalchemy import Connection, Row, bindparam, case, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, case, delete, func, insert, or_, select, update
 
 from actors.people import Author
 from actors.runtime.ports import Clock, Ids
 from controlplane.store import audit
 from controlplane.store.account_rows import Account, owner_of, photo_path, tell
 from controlplane.store.database import Database
+from controlplane.store.fetching import Query
 from controlplane.store.tables.accounts import sessions, staff, users
 from controlplane.store.transaction import tell_after_commit
 from protocol.ids import CustomerId, SessionId, StaffId, format_id
@@ -94,7 +95,8 @@ class SessionStore:
 
     async def find(self, token_hash: bytes) -> Session | None:
         """The live session of a token whose account is active, in one indexed query."""
-        return await self._database.look(_find, token_hash, self._clock.now())
+        rows = await self._database.fetch(_TOKEN_QUERY, token_hash=token_hash, now=self._clock.now())
+        return _session_of(rows[0]) if rows else None
 
     async def extend(self, session: Session) -> datetime:
         """Put off the end of a session that is in use; returns when it ends now."""
@@ -153,10 +155,11 @@ _WITH_ACCOUNT: Final = (
     .where(_STATUS == AccountStatus.ACTIVE, sessions.c.revoked_at.is_(None))
 )
 
-#: Built once, since every request asks it: SQLAlchemy remembers what it knows of a statement with the statement.
 _BY_TOKEN: Final = _WITH_ACCOUNT.where(
     sessions.c.token_hash == bindparam("token_hash"), sessions.c.idle_expires_at > bindparam("now")
 )
+#: What every request of a person asks.
+_TOKEN_QUERY: Final = Query(_BY_TOKEN)
 
 
 def _find(connection: Connection, token_hash: bytes, now: datetime) -> Session | None:
@@ -169,21 +172,21 @@ def _live(connection: Connection, keys: list[UUID], now: datetime) -> dict[UUID,
     return {row.id: None if row.staff_id is None else Role(row.role) for row in rows}
 
 
-def _session_of(row: Row[*tuple[Any, ...]]) -> Session:
-    is_staff = row.staff_id is not None
-    account: UUID = row.staff_id if is_staff else row.user_id
+def _session_of(row: Sequence[Any]) -> Session:
+    key, staff_id, user_id, last_seen_at, expires_at, email, name, image, role = row
+    account: UUID = user_id if staff_id is None else staff_id
     return Session(
-        id=SessionId(format_id("sess", row.id)),
-        key=row.id,
-        user_type=UserType.STAFF if is_staff else UserType.CUSTOMER,
+        id=SessionId(format_id("sess", key)),
+        key=key,
+        user_type=UserType.CUSTOMER if staff_id is None else UserType.STAFF,
         account=account,
-        account_id=StaffId(format_id("stf", account)) if is_staff else CustomerId(format_id("cust", account)),
-        email=row.email,
-        name=row.name,
-        image=photo_path(row.image),
-        role=Role(row.role) if is_staff else None,
-        last_seen_at=row.last_seen_at,
-        expires_at=row.idle_expires_at,
+        account_id=CustomerId(format_id("cust", account)) if staff_id is None else StaffId(format_id("stf", account)),
+        email=email,
+        name=name,
+        image=photo_path(image),
+        role=None if staff_id is None else Role(role),
+        last_seen_at=last_seen_at,
+        expires_at=expires_at,
     )
 
 

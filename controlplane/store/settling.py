@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -14,9 +14,11 @@ from sqlalchemy import Connection, text
 from actors.people import Author, Scope
 from actors.ports import Delivery, Settled
 from controlplane.store import audit, events
-from controlplane.store.approvals import COLUMNS, approval_of, read
+from controlplane.store.approvals import COLUMNS, ONE, approval_of, one_of
+from controlplane.store.database import Database
+from controlplane.store.fetching import Query
 from controlplane.store.keys import key_of
-from controlplane.store.transaction import commit_with_next_statement, tell_after_commit
+from controlplane.store.transaction import tell_after_commit
 from protocol.faults import Conflict, NotFound
 from protocol.ids import format_id, uuid7
 from protocol.objects import CommandApproval, DecidedBy
@@ -67,12 +69,15 @@ _SETTLE = text("""
     )
     SELECT r.id, p.seq, p.frame FROM ranked r LEFT JOIN promised p ON p.reference = r.id ORDER BY r.rank""")
 
+#: The same for one decision, which commits by itself.
+_DECIDE: Final = Query(_SETTLE, commits=True, news=(events.NEWS, audit.NEWS))
+
 _KIND: Final = "approvalSettled"
 _BEFORE: Final = '{"status":"PENDING"}'
 
 
-def settle(
-    connection: Connection,
+async def settle(
+    database: Database,
     order_id: UUID,
     approval_id: UUID,
     *,
@@ -82,13 +87,14 @@ def settle(
     scope: Scope,
     at: datetime,
 ) -> Settled:
-    """Decide an approval: the first decision before its expiry wins. Commits by itself (`Database.strike`).
+    """Decide an approval: the first decision before its expiry wins.
 
     Raises:
         NotFound: it does not exist within the scope.
         Conflict: it is settled already, or its time is over; `details` is the approval as it stands.
     """
-    pending = read(connection, approval_id, scope=scope)
+    asked = {"id": approval_id, "customer_id": scope.customer_id}
+    pending = one_of(await database.fetch(ONE, **asked), approval_id)
     if pending.order_id != format_id("ord", order_id):
         raise NotFound(f"approval {pending.id} does not exist")
     if pending.status is not ApprovalStatus.PENDING or pending.expires_at <= at:
@@ -100,11 +106,11 @@ def settle(
         decided_by=DecidedBy(author.type, author.id, author.name),
         reason=reason,
     )
-    commit_with_next_statement(connection)
-    written = _write(connection, order_id, [settled], SettledAction(action.value), author=author, at=at)
-    if not written:  # another decision came between reading and writing
-        raise _lost(read(connection, approval_id, scope=scope))
-    return written[0]
+    values = _values(order_id, [settled], SettledAction(action.value), author=author, at=at)
+    rows = await database.fetch(_DECIDE, **values)
+    if not rows:  # another decision came between reading and writing
+        raise _lost(one_of(await database.fetch(ONE, **asked), approval_id))
+    return _settled(rows[0], settled)
 
 
 def expire(connection: Connection, order_id: UUID, *, at: datetime, most: int) -> list[Settled]:
@@ -113,27 +119,26 @@ def expire(connection: Connection, order_id: UUID, *, at: datetime, most: int) -
     if not due:
         return []
     expired = [msgspec.structs.replace(approval_of(row), status=ApprovalStatus.EXPIRED, settled_at=at) for row in due]
-    return _write(connection, order_id, expired, SettledAction.EXPIRE, author=Author.system(), at=at)
+    values = _values(order_id, expired, SettledAction.EXPIRE, author=Author.system(), at=at)
+    rows = connection.execute(_SETTLE, values).all()
+    if rows:
+        tell_after_commit(connection, events.NEWS)
+        tell_after_commit(connection, audit.NEWS)
+    by_key = dict(zip(values["id"], expired, strict=True))
+    return [_settled(row, by_key[row.id]) for row in rows]
 
 
-def _write(
-    connection: Connection,
-    order_id: UUID,
-    settled: Sequence[CommandApproval],
-    action: SettledAction,
-    *,
-    author: Author,
-    at: datetime,
-) -> list[Settled]:
-    """Write approvals as they are settled, all alike, where they are still PENDING; returns those that were."""
+def _values(
+    order_id: UUID, settled: Sequence[CommandApproval], action: SettledAction, *, author: Author, at: datetime
+) -> dict[str, Any]:
+    """What is written of approvals as they are settled, all alike, where they are still PENDING."""
     first = settled[0]
-    keys = [key_of("appr", approval.id) for approval in settled]
     frames = [_frame(approval, action, at) for approval in settled]
     decider = first.decided_by
-    values = {
+    return {
         "order_id": order_id,
         "at": at,
-        "id": keys,
+        "id": [key_of("appr", approval.id) for approval in settled],
         "head": [head for head, _ in frames],
         "tail": [tail for _, tail in frames],
         "told": [msgspec.json.encode(approval).decode() for approval in settled],
@@ -156,18 +161,13 @@ def _write(
         "before": _BEFORE,
         "after": msgspec.json.encode({"status": first.status.value, "reason": first.reason}).decode(),
     }
-    by_key = dict(zip(keys, settled, strict=True))
-    rows = connection.execute(_SETTLE, values).all()
-    if rows:
-        tell_after_commit(connection, events.NEWS)
-        tell_after_commit(connection, audit.NEWS)
-    return [
-        Settled(
-            by_key[row.id],
-            None if row.seq is None else Delivery(seq=row.seq, kind=_KIND, frame=row.frame.encode(), reference=row.id),
-        )
-        for row in rows
-    ]
+
+
+def _settled(row: Sequence[Any], approval: CommandApproval) -> Settled:
+    """What became of an approval, by a row of `_SETTLE`."""
+    key, seq, frame = row
+    delivery = None if seq is None else Delivery(seq=seq, kind=_KIND, frame=frame.encode(), reference=key)
+    return Settled(approval, delivery)
 
 
 def _frame(approval: CommandApproval, action: SettledAction, at: datetime) -> tuple[str, str]:

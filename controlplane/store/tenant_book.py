@@ -168,8 +168,8 @@ class PostgresTenantBook:
         scope: Scope,
         at: datetime,
     ) -> Settled:
-        return await self._database.strike(
-            settling.settle,
+        return await settling.settle(
+            self._database,
             order_id,
             approval_id,
             action=action,

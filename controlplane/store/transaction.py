@@ -187,19 +187,6 @@ def tell_after_commit(connection: Connection, news: str) -> None:
         transaction.news.add(news)
 
 
-def commit_with_next_statement(connection: Connection) -> None:
-    """Say that this connection's next statement commits by itself: from here on cancelling would only lose the truth.
-
-    Raises:
-        SoftCancel: the transaction was cancelled before.
-    """
-    transaction = connection.get_execution_options().get(_TRANSACTION)
-    if transaction is not None:
-        if transaction.cancelled:
-            raise SoftCancel
-        transaction.stage = Stage.COMMITTING
-
-
 def listen(engine: AsyncEngine) -> None:
     """Teach an engine the soft cancel, and to throw away connections that will not serve again."""
     event.listen(engine.sync_engine, "before_cursor_execute", _stop_if_cancelled)

@@ -21,6 +21,7 @@ from controlplane.api.endpoint import Endpoint, items_of
 from controlplane.api.paging import CursorListing, Listing
 from controlplane.api.schemas import alternatives
 from controlplane.store.database import Database
+from controlplane.store.fetching import Fetch, Record
 from protocol.ids import PREFIXES, parse_id
 from tests.integration.api.route_table import allowed
 from tests.integration.api.tenants import Tenancy, Town, open_town
@@ -38,16 +39,23 @@ Sent = tuple[str, Any]
 
 @contextmanager
 def overheard() -> Iterator[list[Sent]]:
-    """Every statement that is sent meanwhile, with its values."""
+    """Every statement that is sent meanwhile, with its values: by SQLAlchemy, or by the driver itself."""
     sent: list[Sent] = []
+    fetching = Fetch._ask
 
     def hear(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
         sent.append((statement, parameters))
 
+    async def ask(fetch: Fetch, driver: Any) -> list[Record]:
+        sent.append((fetch.query.sql, tuple(fetch.values)))
+        return await fetching(fetch, driver)
+
     event.listen(Engine, "before_cursor_execute", hear)
+    Fetch._ask = ask  # type: ignore[method-assign]
     try:
         yield sent
     finally:
+        Fetch._ask = fetching  # type: ignore[method-assign]
         event.remove(Engine, "before_cursor_execute", hear)
 
 

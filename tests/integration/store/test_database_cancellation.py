@@ -11,7 +11,8 @@ import trio.testing
 from sqlalchemy import Connection, text
 
 from controlplane.store.database import Database
-from controlplane.store.transaction import GRACE_SECONDS, commit_with_next_statement
+from controlplane.store.fetching import Query
+from controlplane.store.transaction import GRACE_SECONDS
 
 
 def run(connection: Connection, statement: str) -> None:
@@ -193,43 +194,60 @@ async def test_a_commit_under_way_is_awaited_and_its_value_returned(rows: Databa
     assert await rows.read(scalar, "SELECT count(*) FROM rows") == 1
 
 
-async def test_a_statement_that_commits_by_itself_is_awaited_and_its_value_returned(rows: Database):
-    started, values = Started(), []
-
-    def insert(connection: Connection) -> object:
-        commit_with_next_statement(connection)
-        started.tell()
-        # Longer than the grace after which a cancelled transaction is ended by force.
-        return scalar(connection, f"INSERT INTO rows SELECT 5 FROM pg_sleep({4 * GRACE_SECONDS}) RETURNING id")
-
-    async def strike() -> None:
-        values.append(await rows.strike(insert))
-
-    with trio.CancelScope() as scope:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(strike)
-            await started.wait()
-            scope.cancel()
-    assert values == [5]
-    assert await rows.read(scalar, "SELECT count(*) FROM rows") == 1
+#: How many statements of this kind the server runs now.
+RUNNING = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE state = 'active' AND query LIKE '%fetched%' AND pid <> pg_backend_pid()"""
 
 
-async def test_what_is_cancelled_before_the_statement_that_commits_never_runs_it(rows: Database):
-    started = Started()
+async def until(rows: Database, statement: str, wanted: object) -> None:
+    with trio.fail_after(20):
+        while await rows.look(scalar, statement) != wanted:  # noqa: ASYNC110 (only the server knows)
+            await trio.sleep(0.01)
 
-    def insert(connection: Connection) -> None:
-        started.tell()
-        run(connection, "SELECT pg_sleep(0.2)")  # the cancellation arrives meanwhile, or comes too late
-        commit_with_next_statement(connection)
-        run(connection, "INSERT INTO rows VALUES (5)")
+
+async def test_a_fetch_that_commits_by_itself_is_awaited_and_its_rows_returned(rows: Database):
+    values = []
+    # Longer than the grace after which a cancelled transaction is ended by force.
+    insert = Query(
+        text(f"INSERT INTO rows SELECT 5 AS fetched FROM pg_sleep({4 * GRACE_SECONDS}) RETURNING id"), commits=True
+    )
+
+    async def fetch() -> None:
+        values.append([tuple(row) for row in await rows.fetch(insert)])
 
     with trio.CancelScope() as scope:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(rows.strike, insert)
-            await started.wait()
+            nursery.start_soon(fetch)
+            await until(rows, RUNNING, 1)
             scope.cancel()
-    inserted = await rows.read(scalar, "SELECT count(*) FROM rows")
-    assert inserted == (0 if scope.cancelled_caught else 1)
+    assert values == [[(5,)]]
+    assert await rows.look(scalar, "SELECT count(*) FROM rows") == 1
+
+
+async def test_a_fetch_cancelled_before_it_is_sent_never_runs(database_url: str):
+    insert = Query(text("INSERT INTO rows VALUES (5) RETURNING id"), commits=True)
+    slow = Query(text("SELECT 1 AS fetched FROM pg_sleep(0.3)"))
+    async with Database.open(database_url, pool_size=1) as rows:
+        await rows.write(run, "CREATE TABLE rows (id int)")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(rows.fetch, slow)
+            await trio.testing.wait_all_tasks_blocked()
+            with trio.move_on_after(0.05) as scope:  # it waits for the only connection
+                await rows.fetch(insert)
+        assert scope.cancelled_caught
+        assert await rows.look(scalar, "SELECT count(*) FROM rows") == 0
+
+
+async def test_a_cancelled_fetch_that_only_reads_ends_within_the_grace_and_the_next_is_served(rows: Database):
+    slow = Query(text("SELECT 1 AS fetched FROM pg_sleep(60)"))
+    with trio.fail_after(20), trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(rows.fetch, slow)
+            await until(rows, RUNNING, 1)
+            scope.cancel()
+    assert scope.cancelled_caught
+    assert [tuple(row) for row in await rows.fetch(Query(text("SELECT 7")))] == [(7,)]
 
 
 async def test_a_storm_of_cancellations_leaves_neither_lies_nor_halves(database_url: str):
