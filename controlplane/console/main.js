@@ -30,13 +30,14 @@ const Customer = onDemand("Customer", () => import("./rooms/customer.js")), Cust
 const History = onDemand("History", () => import("./rooms/history.js"));
 const Order = onDemand("Order", () => import("./rooms/order.js")), Orders = onDemand("Orders", () => import("./rooms/orders.js"));
 const Settings = onDemand("Settings", () => import("./rooms/settings.js"));
+const HubSettings = onDemand("HubSettings", () => import("./rooms/hub_settings.js"));
 const Staff = onDemand("Staff", () => import("./rooms/staff.js")), StaffMember = onDemand("StaffMember", () => import("./rooms/staff_member.js"));
 const Tenant = onDemand("Tenant", () => import("./rooms/tenant.js"));
 const ROOMS = {
   admin: { fleet: Fleet, approvals: ({ thing }) => html`<${Approvals} wanted=${thing} />`, history: History, tenants: ({ thing }) => html`<${Tenant} id=${thing} key=${thing} />`,
     customers: ({ thing }) => (thing ? html`<${Customer} id=${thing} key=${thing} />` : html`<${Customers} />`),
     orders: ({ thing }) => (thing ? html`<${Order} id=${thing} key=${thing} />` : html`<${Orders} />`),
-    staff: ({ thing }) => (thing ? html`<${StaffMember} id=${thing} key=${thing} />` : html`<${Staff} />`) },
+    staff: ({ thing }) => (thing ? html`<${StaffMember} id=${thing} key=${thing} />` : html`<${Staff} />`), settings: ({ thing }) => html`<${HubSettings} category=${thing} />` },
   customer: { approvals: ({ thing }) => html`<${Approvals} wanted=${thing} />`, history: History, settings: Settings, agents: ({ thing }) => (thing ? html`<${Agent} id=${thing} key=${thing} />` : html`<${Agents} />`) },
 };
 /** What J and K walk over. */

@@ -97,6 +97,7 @@ const same = (one, other) => JSON.stringify(one ?? null) === JSON.stringify(othe
 const drafts = new Map();
 addEventListener("beforeunload", (event) => { if (drafts.size) event.preventDefault(); });
 export const forgetDrafts = () => drafts.clear();
+export const hasDraft = (key) => drafts.has(key);
 
 /**
  * Edits of an object. A field that nobody touched follows the object; one that was touched is kept, and where the object's
