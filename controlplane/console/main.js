@@ -30,6 +30,7 @@ const Customer = onDemand("Customer", () => import("./rooms/customer.js")), Cust
 const History = onDemand("History", () => import("./rooms/history.js"));
 const Order = onDemand("Order", () => import("./rooms/order.js")), Orders = onDemand("Orders", () => import("./rooms/orders.js"));
 const Settings = onDemand("Settings", () => import("./rooms/settings.js"));
+const ApiKeys = onDemand("ApiKeys", () => import("./rooms/api_keys.js")), FoundingMembers = onDemand("FoundingMembers", () => import("./rooms/founding_members.js"));
 const HubSettings = onDemand("HubSettings", () => import("./rooms/hub_settings.js"));
 const Staff = onDemand("Staff", () => import("./rooms/staff.js")), StaffMember = onDemand("StaffMember", () => import("./rooms/staff_member.js"));
 const Tenant = onDemand("Tenant", () => import("./rooms/tenant.js"));
@@ -37,12 +38,13 @@ const ROOMS = {
   admin: { fleet: Fleet, approvals: ({ thing }) => html`<${Approvals} wanted=${thing} />`, history: History, tenants: ({ thing }) => html`<${Tenant} id=${thing} key=${thing} />`,
     customers: ({ thing }) => (thing ? html`<${Customer} id=${thing} key=${thing} />` : html`<${Customers} />`),
     orders: ({ thing }) => (thing ? html`<${Order} id=${thing} key=${thing} />` : html`<${Orders} />`),
-    staff: ({ thing }) => (thing ? html`<${StaffMember} id=${thing} key=${thing} />` : html`<${Staff} />`), settings: ({ thing }) => html`<${HubSettings} category=${thing} />` },
+    staff: ({ thing }) => (thing ? html`<${StaffMember} id=${thing} key=${thing} />` : html`<${Staff} />`), settings: ({ thing }) => html`<${HubSettings} category=${thing} />`,
+    "api-keys": ApiKeys, "founding-members": FoundingMembers },
   customer: { approvals: ({ thing }) => html`<${Approvals} wanted=${thing} />`, history: History, settings: Settings, agents: ({ thing }) => (thing ? html`<${Agent} id=${thing} key=${thing} />` : html`<${Agents} />`) },
 };
 /** What J and K walk over. */
 const ROWS = "main .approval, main .fleet .name, main .walk, main .fold-row > summary";
-const TITLES = { fleet: "Fleet", approvals: "Approvals", history: "History", tenants: "Tenant", customers: "Customers", orders: "Orders", staff: "Staff", agents: "Agents", settings: "Settings" };
+const TITLES = { fleet: "Fleet", approvals: "Approvals", history: "History", tenants: "Tenant", customers: "Customers", orders: "Orders", staff: "Staff", "api-keys": "API keys", "founding-members": "Founding members", agents: "Agents", settings: "Settings" };
 const Lost = () => html`<section class="empty"><h1 tabindex="-1">There is no such page</h1><p>The address may be old.</p><a class="btn" href=${home()}>Go to the start</a></section>`;
 
 function Inside() {

@@ -44,7 +44,7 @@ const capital = (word) => word[0] + word.slice(1).toLowerCase();
 
 export function StaffFrame({ children }) {
   const room = parts()[1] ?? "fleet";
-  const here = room === "tenants" ? "fleet" : room;
+  const here = { tenants: "fleet", "api-keys": "settings", "founding-members": "customers" }[room] ?? room;
   const { name, role } = session.value.user;
   const brand = html`<a class="brand" href="/admin/fleet"><${Icon} name="mark" />LetsBe <span>Hub</span></a>`;
   const close = () => document.getElementById("rail").matches(":popover-open") && document.getElementById("rail").hidePopover();

@@ -19,13 +19,16 @@ function Revoke({ server, onClose }) {
   return html`<${Typed} title=${`Revoke the key of ${name}?`} name=${name} keep="Keep the key" go="Revoke key" act=${act} onClose=${onClose}>Its socket closes within a second and stays closed. What it asks can be decided, but does not reach it. To return, the server must register again.<//>`;
 }
 
-export function Token({ server, token, onClose }) {
-  const copy = () => navigator.clipboard.writeText(token.registrationToken).then(() => toast("Copied."), () => toast("This browser does not let the page copy.", "warn"));
-  return html`<${Dialog} label="Registration token" onClose=${onClose}><div><h2>Registration token for ${server.domain}</h2>
-    <p>It is shown once and works once, until ${when(token.expiresAt)}. As soon as the server registers with it, its old key stops working.</p>
-    <pre class="code" tabindex="0" aria-label="The token">${token.registrationToken}</pre>
+/** What is shown once: a token or a key, to be copied now. */
+export function Once({ label, title, secret, onClose, children }) {
+  const copy = () => navigator.clipboard.writeText(secret).then(() => toast("Copied."), () => toast("This browser does not let the page copy.", "warn"));
+  return html`<${Dialog} label=${label} onClose=${onClose}><div><h2>${title}</h2>
+    <p>${children}</p>
+    <pre class="code" tabindex="0" aria-label=${`The ${label}`}>${secret}</pre>
     <div class="actions"><button class="btn" type="button" onClick=${copy}><${Icon} name="copy" />Copy</button><button class="btn btn-main" type="button" onClick=${onClose}>Done</button></div></div><//>`;
 }
+
+export const Token = ({ server, token, onClose }) => html`<${Once} label="Registration token" title=${`Registration token for ${server.domain}`} secret=${token.registrationToken} onClose=${onClose}>It is shown once and works once, until ${when(token.expiresAt)}. As soon as the server registers with it, its old key stops working.<//>`;
 
 export function KeyPanel({ server, connected }) {
   const [open, setOpen] = useState(null); // revoke, or a token

@@ -13,7 +13,7 @@ const FIELDS = ["userId", "tier", "domain", "tools", "serverIp", "sshPort"];
 const EMPTY = { userId: "", tier: "Build", domain: "", tools: [], serverIp: "", sshPort: "" };
 
 /** Finding the customer by name: the first few that fit. */
-function Whose({ draft, fault }) {
+export function Whose({ draft, fault }) {
   const [words, setWords] = useState("");
   const [found, setFound] = useState([]);
   useEffect(() => {

@@ -41,7 +41,7 @@ export function Customers() {
   const list = useList("/api/v1/admin/customers", { page: number, pageSize: PAGE, ...(search ? { search } : {}) }, { topic: "customers", kinds: /^customer\.(created|changed|updated|suspended)/ });
   const make = may("customers.write") && html`<button class="btn btn-main" type="button" onClick=${() => setMaking(true)}><${Icon} name="plus" />New customer…</button>`;
   return html`<${ConnectionBanner} />
-    <header class="page-head"><div><h1 tabindex="-1">Customers</h1><p><${AsOf} /></p></div><div class="row">${make}</div></header>
+    <header class="page-head"><div><h1 tabindex="-1">Customers</h1><p><${AsOf} /></p></div><div class="row"><a class="btn" href="/admin/founding-members">Founding members</a>${make}</div></header>
     <${Search} label="Name, company or email" value=${search} onSearch=${(words) => set({ search: words })} />
     <${Listed} list=${list} page=${number} onPage=${(next) => set({ page: String(next) })} label="customers" filtered=${Boolean(search)}
       none=${html`<${Empty} icon="users" title="No customer yet">Create the first one; then give them an order.<//>`}
