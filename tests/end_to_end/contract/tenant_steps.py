@@ -26,8 +26,10 @@ from tests.end_to_end.hub_process import until
 CLI = Path(sys.executable).with_name("safety-wrapper")
 DIUN_TOKEN = "a token that Diun was given"
 TALKS = """#!/bin/sh
-cat > /dev/null
-echo '{"conversations": [{"id": "main", "title": "Invoices", "messageCount": 1}], "nextCursor": null}'
+case "$(cat)" in
+  *'"kind":"conversation"'*) echo '{"messages": [{"role": "user", "text": "Please pay invoice 7"}]}' ;;
+  *) echo '{"conversations": [{"id": "main", "title": "Invoices", "messageCount": 1}], "nextCursor": null}' ;;
+esac
 """
 
 
@@ -38,7 +40,8 @@ async def token_for(walk: Walk, order: str) -> str:
 
 
 async def register(walk: Walk) -> None:
-    body = example("3.3_registration") | {"registrationToken": await token_for(walk, "second")}
+    known = {"registrationToken": await token_for(walk, "second"), "safetyWrapperUrl": "https://second.letsbe.example"}
+    body = example("3.3_registration") | known
     made = await walk.do("POST /api/v1/tenant/register", "nobody", json=body)
     walk.caller("tenant", made["hubApiKey"])
 
@@ -109,9 +112,10 @@ class Server:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("SAFETY_WRAPPER")}
         given = {"SAFETY_WRAPPER_REGISTRATION_TOKEN": token, "SAFETY_WRAPPER_MASTER_KEY": self._master.decode()}
         words = ["--hub", self._walk.hub.url, "--state", str(self._state), "--listen", "127.0.0.1:0"]
+        answers = [word for kind in ("conversations", "conversation") for word in ("--answer", f"{kind}={talks}")]
         with self.log.open("ab") as log:
             process = subprocess.Popen(
-                [CLI, "run", *words, "--answer", f"conversations={talks}", "--diun-token-file", str(diun)],
+                [CLI, "run", *words, *answers, "--diun-token-file", str(diun)],
                 stdout=log,
                 stderr=log,
                 env={**kept, **given},

@@ -1,6 +1,7 @@
 """One successful call of every endpoint of the specification that is due, on a real Hub with a real wrapper beside it.
 
-The steps are in `hub_steps.py` and `tenant_steps.py`; each takes the walk on, and says by the row's name what it did.
+The steps are in `…_steps.py`; each takes the walk on, and says by the row's name what it did. What the Hub offers
+besides the specification is in `besides_steps.py`.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class Walk:
     Attributes:
         answers: by the row's name, the first answer that succeeded.
         refusals: by the row's name, an answer that refused what it had to refuse.
+        besides: what succeeded and is none of the specification's rows, as `GET /a/{id}`.
         failures: what went wrong, by the name of the step.
         ids: what was made, by name.
     """
@@ -38,6 +40,7 @@ class Walk:
     folder: Path
     answers: dict[str, httpx.Response] = field(default_factory=dict)
     refusals: dict[str, httpx.Response] = field(default_factory=dict)
+    besides: set[str] = field(default_factory=set)
     failures: dict[str, str] = field(default_factory=dict)
     ids: dict[str, str] = field(default_factory=dict)
     callers: dict[str, httpx.AsyncClient] = field(default_factory=dict)
@@ -79,6 +82,19 @@ class Walk:
         key, _, template = (part.strip() for part in row.partition("|"))
         method, _, path = key.partition(" ")
         return await self.did(key, method, (template or path).format(**self.ids), by, **options)
+
+    async def called(self, operation: str, by: str, **options: Any) -> httpx.Response:
+        """Call an operation that may be none of the specification's, written as for `do`, and note the success."""
+        key, _, template = (part.strip() for part in operation.partition("|"))
+        method, _, path = key.partition(" ")
+        answer = await self.caller(by).request(method, (template or path).format(**self.ids), **options)
+        assert answer.is_success, f"{key}: {answer.status_code} {answer.text[:1000]}"
+        self.besides.add(key)
+        return answer
+
+    async def also(self, operation: str, by: str, **options: Any) -> Any:
+        """`called`, and what the envelope holds."""
+        return (await self.called(operation, by, **options)).json()["data"]
 
     async def refused(self, row: str, by: str, **options: Any) -> httpx.Response:
         """A call that has to be refused."""
