@@ -72,6 +72,7 @@ class Endpoint:
     tag: str
     rate: str | None
     status: int
+    other_statuses: tuple[int, ...]
     raises: tuple[type[Fault], ...]
     envelope: bool
     body_limit_bytes: int
@@ -114,6 +115,7 @@ def declare(
     tag: str,
     rate: str | None,
     status: int,
+    other_statuses: Sequence[int] = (),
     raises: Sequence[type[Fault]],
     envelope: bool,
     body_limit_bytes: int,
@@ -182,6 +184,7 @@ def declare(
         tag=tag,
         rate=rate,
         status=status,
+        other_statuses=tuple(other_statuses),
         raises=tuple(raises),
         envelope=envelope,
         body_limit_bytes=body_limit_bytes,

@@ -99,7 +99,7 @@ def _operation(endpoint: Endpoint, schemas: Schemas) -> dict[str, Any]:
         optional = endpoint.body_optional or endpoint.form_optional
         operation["requestBody"] = {"required": not optional, "content": content}
     operation["responses"] = {
-        str(endpoint.status): _success(endpoint, schemas),
+        **{str(status): _success(endpoint, status, schemas) for status in (endpoint.status, *endpoint.other_statuses)},
         **_refusals(endpoint),
     }
     return operation
@@ -142,8 +142,8 @@ def _without_null(schema: Schema) -> Schema:
     return kept
 
 
-def _success(endpoint: Endpoint, schemas: Schemas) -> dict[str, Any]:
-    description = HTTPStatus(endpoint.status).phrase
+def _success(endpoint: Endpoint, status: int, schemas: Schemas) -> dict[str, Any]:
+    description = HTTPStatus(status).phrase
     headers = {"X-Request-Id": {"schema": {"type": "string"}, "description": "Quote it to support."}}
     if endpoint.answer is Raw:
         return {"description": description, "headers": headers}

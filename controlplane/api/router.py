@@ -72,6 +72,7 @@ class Router:
         path: str = "",
         *,
         status: int = 200,
+        other_statuses: Sequence[int] = (),
         raises: Sequence[type[Fault]] = (),
         envelope: bool = True,
         guard: Guard[Any] | None = None,
@@ -87,6 +88,7 @@ class Router:
         Args:
             path: after the prefix; `{name}` is a parameter of the handler.
             status: of a success; a handler may set another on `call.response.status`.
+            other_statuses: those it may set, with the same answer, to be documented.
             raises: the refusals to document besides those of the guard and those any endpoint has.
             envelope: False: the handler's Struct is sent as it is, or it answers Raw.
             guard, rate, forgive_unknown, body_limit_bytes: in place of the router's.
@@ -110,6 +112,7 @@ class Router:
                 tag=self.tag,
                 rate=limit,
                 status=status,
+                other_statuses=other_statuses,
                 raises=raises,
                 envelope=envelope,
                 body_limit_bytes=self.body_limit_bytes if body_limit_bytes is None else body_limit_bytes,

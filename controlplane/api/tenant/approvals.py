@@ -62,9 +62,12 @@ class Answer(msgspec.Struct, rename="camel"):
     settled_at: datetime | None
 
 
-@routes.post("/approval-request", status=201, raises=(Conflict,))
+@routes.post("/approval-request", status=201, other_statuses=(200,), raises=(Conflict,))
 async def request(call: Call[TenantCaller], body: Request) -> CommandApproval:
-    """Ask for a person's decision on a command."""
+    """Ask for a person's decision on a command.
+
+    The same `id` again is answered with 200 and the approval it made.
+    """
     request_id = str(call.hub.ids.uuid7()) if isinstance(body.id, UnsetType) else body.id
     message = ApprovalRequest(
         id=request_id,

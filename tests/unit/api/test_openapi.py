@@ -79,6 +79,12 @@ def test_the_documents_of_the_hub_itself_are_sound() -> None:
     assert len(operations) == len([endpoint for endpoint in endpoints if not endpoint.hidden])
 
 
+def test_another_status_of_success_is_told_with_the_same_answer() -> None:
+    declared = [endpoint for router in routers() for endpoint in router.endpoints]
+    asked = document(declared, public_url="https://hub.example")["paths"]["/api/v1/tenant/approval-request"]["post"]
+    assert asked["responses"]["200"]["content"] == asked["responses"]["201"]["content"]
+
+
 def test_paths_are_absolute_and_names_are_outside_names(openapi: dict[str, Any]) -> None:
     assert openapi["servers"] == [{"url": "http://127.0.0.1:8000"}]
     parameters = openapi["paths"]["/api/v1/things/{thingId}/parts/{number}"]["delete"]["parameters"]
