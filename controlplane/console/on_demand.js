@@ -3,7 +3,7 @@ import { html } from "./html.js";
 import { Wrong } from "./parts/form.js";
 import { Bones } from "./parts/list.js";
 import { connected } from "./socket.js";
-import { useEffect, useState } from "./vendor/hooks.mjs";
+import { useEffect, useRef, useState } from "./vendor/hooks.mjs";
 
 /**
  * A component that stands for one of a module that is fetched once, on the first visit.
@@ -13,10 +13,11 @@ export function onDemand(name, fetchModule) {
   let Room = null;
   return function OnDemand(props) {
     const [, redraw] = useState(0), [failures, setFailures] = useState(0);
-    const fetchRoom = () => fetchModule().then((module) => { Room = module[name]; redraw((count) => count + 1); }, () => setFailures((count) => count + 1));
+    const inFocus = useRef(false); // what stood here meanwhile: its place in the order of focus goes to the room
+    const fetchRoom = () => fetchModule().then((module) => { inFocus.current = Boolean(document.activeElement?.closest("main")); Room = module[name]; redraw((count) => count + 1); }, () => setFailures((count) => count + 1));
     const online = connected();
     useEffect(() => { if (!Room && (online || !failures)) fetchRoom(); }, [online]);
-    useEffect(() => { if (Room && document.activeElement === document.body) document.querySelector("h1[tabindex]")?.focus({ preventScroll: true }); }, [Room]);
+    useEffect(() => { if (Room && inFocus.current && document.activeElement === document.body) document.querySelector("h1[tabindex]")?.focus({ preventScroll: true }); }, [Room]);
     if (Room) return html`<${Room} ...${props} />`;
     if (failures) return html`<${Unreachable} again=${fetchRoom} failures=${failures} />`;
     return html`<h1 class="vh" tabindex="-1">Loading</h1><${Bones} label="this page" />`;

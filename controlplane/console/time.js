@@ -40,7 +40,7 @@ export const clock = (time) => format(time, { hour: "2-digit", minute: "2-digit"
 export const clockSeconds = (time) => format(time, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 export const full = (time) => format(time, { dateStyle: "long", timeStyle: "long" });
 
-/** `today, 13:58`, `yesterday, 15:22`, `Tue 13:58`, `11 March, 09:20`. */
+/** `today, 13:58`, `yesterday, 15:22`, `Tue 13:58`, `11 March, 09:20`; with the year where it is far away. */
 export function when(time, today = "today, ") {
   const at = Date.parse(time);
   const current = now.peek();
@@ -48,7 +48,8 @@ export function when(time, today = "today, ") {
   if (day(at) === day(current - 86_400_000)) return `yesterday, ${clock(at)}`;
   if (day(at) === day(current + 86_400_000)) return `tomorrow, ${clock(at)}`;
   if (Math.abs(at - current) < 6 * 86_400_000) return format(at, { weekday: "short", hour: "2-digit", minute: "2-digit" }).replace(",", "");
-  return format(at, { day: "numeric", month: "long", hour: "2-digit", minute: "2-digit" }).replace(" at ", ", ");
+  const year = Math.abs(at - current) > 300 * 86_400_000 ? { year: "numeric" } : {};
+  return format(at, { day: "numeric", month: "long", ...year, hour: "2-digit", minute: "2-digit" }).replace(" at ", ", ");
 }
 
 /** As short as it goes: `13:58`, `Tue 13:58`, `11 Mar 13:58`. */

@@ -58,8 +58,8 @@ function SecretEntry({ setting, draft, fault, locked }) {
     <${Clash} draft=${draft} name=${name} told=${toldOf(setting)} /></div>`;
 }
 
-/** `locked`: the role may only look. */
-export function SettingEntry({ setting, draft, fault, locked }) {
+/** `locked`: the role may only look; `alone`: the others of its category do not wait for the same system. */
+export function SettingEntry({ setting, draft, fault, locked, alone }) {
   const { name, type } = setting;
   const held = locked || setting.lockedBy !== null;
   const value = draft.value(name), isDefault = value === null || value === undefined;
@@ -72,7 +72,7 @@ export function SettingEntry({ setting, draft, fault, locked }) {
         options=${(setting.choices ?? []).map((one) => [one, one])} rows=${type === "list" ? Math.min(8, Math.max(2, (counts(value) ?? []).length)) : null} />`}
     <p class="setting-foot"><code>${name}</code>
       ${type !== "secret" && (isDefault ? html`<span class="tag">Default</span>` : html`<span>Default: <bdi>${worded(setting.default)}</bdi></span>${!held && html`<button class="as-link" type="button" onClick=${() => draft.set(name, null)}>Back to the default<span class="vh"> of ${called(name)}</span></button>`}`)}
-      ${setting.awaits && html`<span class="tag" title=${`Kept and checked; it counts once ${setting.awaits} is connected.`}>Awaits ${setting.awaits}</span>`}
+      ${alone && setting.awaits && html`<span class="tag" title=${`Kept and checked; it counts once ${setting.awaits} is connected.`}>Awaits ${setting.awaits}</span>`}
       ${setting.updatedAt && html`<span>${when(setting.updatedAt, "today ")} by <bdi>${setting.updatedBy}</bdi></span>`}</p>
     ${setting.lockedBy && html`<p class="hint"><${Icon} name="lock" /> <code>${setting.lockedBy}</code> of the Hub's environment decides this one; it is not changed here.</p>`}</div>`;
 }

@@ -10,7 +10,7 @@ import { SettingEntry, chosen, sent } from "../parts/setting.js";
 import { Said } from "../parts/text.js";
 import { hasDraft, useDraft, useRecord } from "../records.js";
 import { may, session } from "../session.js";
-import { useState } from "../vendor/hooks.mjs";
+import { useLayoutEffect, useRef, useState } from "../vendor/hooks.mjs";
 
 const SETTINGS = "/api/v1/admin/settings";
 const CATEGORIES = {
@@ -53,7 +53,7 @@ function Category({ category, record }) {
   return html`<section class="section" aria-labelledby="se-c"><header><h2 id="se-c">${word}</h2><span class="muted">${settings.length}</span></header>
     <p class="hint none">${means}${waits.size === 1 && settings[0].awaits ? ` They count once ${settings[0].awaits} is connected.` : ""}</p>
     <form class="stack settings" onSubmit=${saving.submit} noValidate key=${category}>
-      <div class="settings-grid">${settings.map((one) => html`<${SettingEntry} key=${one.name} setting=${one} draft=${draft} fault=${saving.fault} locked=${locked} />`)}</div>
+      <div class="settings-grid">${settings.map((one) => html`<${SettingEntry} key=${one.name} setting=${one} draft=${draft} fault=${saving.fault} locked=${locked} alone=${waits.size > 1} />`)}</div>
       ${locked ? html`<p class="hint">Your role may look at settings, not change them. Owners may.</p>` : html`<div class="save-dock"><${SaveBar} draft=${draft} saving=${saving} word=${`Save ${word}`} fields=${settings.map((one) => one.name)} /></div>`}</form>
     ${category === "email" && !locked && html`<div class="pad-t"><${TestMail} /></div>`}</section>`;
 }
@@ -62,9 +62,11 @@ function Rooms({ here }) {
   const record = useRecord(SETTINGS, { topic: "settings", concerns: (frame) => frame.kind === "settings.changed" });
   const category = here ?? "hub";
   const head = html`<header class="page-head"><div><h1 tabindex="-1">Settings</h1><p>What is saved counts at once, on every node; nothing needs a restart. <${AsOf} /></p></div><div class="row"><a class="btn" href="/admin/api-keys"><${Icon} name="key" />API keys</a></div></header>`;
+  const tabs = useRef(null);
+  useLayoutEffect(() => tabs.current?.querySelector("[aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" }), [category]);
   if (!CATEGORIES[category]) return html`<section class="empty"><h1 tabindex="-1">There is no such category</h1><p>The address may be old.</p><a class="btn" href="/admin/settings">Settings</a></section>`;
   return html`<${ConnectionBanner} />${head}
-    <nav class="tabs" aria-label="Categories">${Object.entries(CATEGORIES).map(([name, [word]]) => html`<a key=${name} href=${`/admin/settings/${name}`} aria-current=${name === category ? "page" : null}>${word}${hasDraft(keyOf(name)) && html`<span class="warn" title="Not saved yet">•<span class="vh"> not saved yet</span></span>`}</a>`)}</nav>
+    <nav ref=${tabs} class="tabs" aria-label="Categories">${Object.entries(CATEGORIES).map(([name, [word]]) => html`<a key=${name} href=${`/admin/settings/${name}`} aria-current=${name === category ? "page" : null}>${word}${hasDraft(keyOf(name)) && html`<span class="warn" title="Not saved yet">•<span class="vh"> not saved yet</span></span>`}</a>`)}</nav>
     ${record.data ? html`<${Category} key=${category} category=${category} record=${record} />` : record.fault ? html`<${Wrong}>${record.fault.message} <button class="as-link" type="button" onClick=${record.load}>Try again</button><//>` : html`<${Bones} label="the settings" />`}`;
 }
 
