@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from tests.integration.wrapper.conftest import OpenWrapper
@@ -12,7 +13,7 @@ from wrapper.journal.approvals import ApprovalState
 
 def without_later_columns(path: Path) -> list[str]:
     """Make the journal what an earlier version would have left, with one request in it that waits."""
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("ALTER TABLE approvals DROP COLUMN outcome_due_at")
         connection.execute("ALTER TABLE approvals DROP COLUMN outcome")
         connection.execute(

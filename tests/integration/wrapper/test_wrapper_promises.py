@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import trio
@@ -24,7 +25,7 @@ class Counter:
 
 
 def journalled(path: Path) -> list[tuple[int, str]]:
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         return connection.execute("SELECT seq, kind FROM promises ORDER BY seq").fetchall()
 
 

@@ -8,7 +8,7 @@ import json
 import sqlite3
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +100,7 @@ async def test_a_command_is_journalled_before_the_2xx_run_and_reported(
     acts = Acts()
     async with open_wrapper(pace=QUICK, executors={"ACT": Executor(acts)}) as wrapper, listening(wrapper) as port:
         answer = await port.post("command", command(1))
-        with sqlite3.connect(tmp_path / "journal.sqlite") as journal:
+        with closing(sqlite3.connect(tmp_path / "journal.sqlite", isolation_level=None)) as journal:
             assert journal.execute("SELECT seq, kind FROM promises").fetchall() == [(1, "command")]
         assert (answer.status_code, answer.json()["data"]) == (200, {"taken": True, "lastSeq": 1})
         assert (await hub.result("cmd_1"))["output"] == "acted"
@@ -174,13 +174,13 @@ async def test_a_replay_is_answered_and_does_nothing_across_restarts(
                 answer = await port.post("command", unnumbered, free_headers)
                 assert answer.json()["data"]["taken"] is first
             await until(lambda: len(acts.runs) == 2, what="both runs")
-    with sqlite3.connect(tmp_path / "journal.sqlite") as journal:
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite", isolation_level=None)) as journal:
         assert journal.execute("SELECT id FROM webhooks ORDER BY id").fetchall() == [("dlv_7",), ("dlv_8",)]
         journal.execute("UPDATE webhooks SET expires_at = 1")
     async with open_wrapper(executors={"ACT": Executor(acts)}) as wrapper, listening(wrapper) as port:
         await port.post("command", command(2), delivery="dlv_9")
         await until(lambda: len(acts.runs) == 3, what="the third run")
-    with sqlite3.connect(tmp_path / "journal.sqlite") as journal:
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite", isolation_level=None)) as journal:
         assert journal.execute("SELECT id FROM webhooks").fetchall() == [("dlv_9",)]  # what expired is forgotten
     assert sorted(acts.runs) == ["cmd_1", "cmd_2", "cmd_free"]
 
@@ -282,7 +282,7 @@ async def test_diun_tells_of_an_image_under_its_own_secret(hub: HubPeer, open_wr
         key = {"Authorization": "Bearer diun-secret"}
         assert code(await port.post("diun", {"image": "x"}, key)) == (400, "VALIDATION_ERROR")
         assert (await port.post("diun", {**DIUN, "created": "0001-01-01T00:00:00Z"}, key)).is_success
-        with sqlite3.connect(tmp_path / "journal.sqlite") as journal:
+        with closing(sqlite3.connect(tmp_path / "journal.sqlite", isolation_level=None)) as journal:
             assert journal.execute("SELECT kind FROM messages").fetchall() == [("imageUpdate",)]
         told = await hub.message("imageUpdate")
         assert (told["image"], told["status"], told["digest"]) == (DIUN["image"], "update", DIUN["digest"])
