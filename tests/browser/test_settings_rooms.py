@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import World
 from tests.browser.furnish import overflow, violations
+from tests.browser.test_staff_rooms import PASSWORD, member
 
 SETTINGS = "/api/v1/admin/settings"
 
@@ -129,6 +130,40 @@ def test_a_test_mail_says_how_it_went(world: World) -> None:
     assert violations(page) == []
     assert world.hub.letter("nora@hub.example", "")
     world.complaints[:] = [one for one in world.complaints if "status of 400" not in one]
+
+
+def test_an_admin_looks_an_owner_changes_and_support_is_not_offered_it(world: World) -> None:
+    member(world, "Ada", "ADMIN")
+    page = world.page("/sign-in?as=staff&to=/admin/settings/email")
+    world.sign_in(page, ("ada@hub.example", PASSWORD))
+    expect(page.get_by_text("Your role may look at settings, not change them. Owners may.")).to_be_visible()
+    expect(page.get_by_label("Kept days")).to_be_disabled()
+    expect(page.get_by_role("button", name="Save Email")).to_have_count(0)
+    expect(page.get_by_role("heading", name="Test mail")).to_have_count(0)
+    ada = next(one["id"] for one in world.staff.call("GET", "/api/v1/admin/staff") if one["role"] == "ADMIN")
+    world.staff.call("PATCH", f"/api/v1/admin/staff/{ada}", {"role": "SUPPORT"})
+    expect(page.get_by_role("heading", name="Your role may not see the settings")).to_be_visible()
+    menu = page.get_by_role("navigation", name="Main")
+    expect(menu.get_by_role("link", name="Settings")).to_have_count(0)
+    page.goto(world.hub.url + "/admin/founding-members")
+    expect(page.get_by_text("Owners and admins make a customer one.")).to_be_visible()
+    expect(page.get_by_role("button", name="Add…")).to_have_count(0)
+    page.goto(world.hub.url + "/admin/api-keys")
+    expect(page.get_by_role("heading", name="Your role may not see API keys")).to_be_visible()
+
+
+def test_without_a_connection_nothing_is_saved_and_what_was_typed_stays(world: World) -> None:
+    page = world.owner("/admin/settings/storage")
+    page.get_by_label("Bucket").fill("backups-2")
+    page.context.set_offline(True)
+    expect(page.get_by_text("1 change not saved; you are offline")).to_be_visible()
+    expect(page.get_by_role("button", name="Save Storage")).to_have_attribute("aria-disabled", "true")
+    page.context.set_offline(False)
+    expect(page.get_by_role("button", name="Save Storage")).not_to_have_attribute("aria-disabled", "true")
+    page.get_by_role("button", name="Save Storage").click()
+    expect(page.get_by_text("Storage: saved.")).to_be_visible()
+    assert shown(world, "storage.bucket")["value"] == "backups-2"
+    world.complaints[:] = [one for one in world.complaints if "ERR_INTERNET_DISCONNECTED" not in one]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import httpx
+import pyotp
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -138,6 +139,27 @@ def test_nobody_changes_themselves_and_a_role_sees_what_it_may(world: World) -> 
     world.staff.call("PATCH", f"{STAFF}/{identity(world, 'sue@hub.example')}", {"role": "ADMIN"})
     expect(support.get_by_role("link", name="Nora Lindt")).to_be_visible()  # the page opens by itself
     expect(menu.get_by_role("link", name="Staff")).to_be_visible()
+
+
+def test_a_lost_second_factor_is_taken_off_by_name_and_sign_ins_show_at_once(world: World) -> None:
+    max_id = member(world, "Max", "SUPPORT")
+    page = world.owner("/admin/staff")
+    row = page.get_by_role("row").filter(has_text="max@hub.example")
+    expect(row).to_contain_text("never")
+    with httpx.Client(base_url=world.hub.url, timeout=20) as client:
+        who = {"email": "max@hub.example", "password": PASSWORD}
+        signed_in = client.post("/api/auth/callback/credentials", json=who)
+        expect(row).to_contain_text("today, ")  # while one looks
+        client.headers["authorization"] = f"Bearer {signed_in.cookies['next-auth.session-token']}"
+        client.cookies.clear()
+        secret = client.post("/api/v1/auth/2fa/setup", json={}).json()["data"]["secret"]
+        client.post("/api/v1/auth/2fa/verify", json={"code": pyotp.TOTP(secret).now()}).raise_for_status()
+    expect(row).to_contain_text("On")
+    page.get_by_role("link", name="Max Roth").click()
+    page.get_by_role("button", name="Take it off…").click()
+    typed(page, "max@hub.example", "Take it off")
+    expect(page.get_by_text("They sign in by password alone. They turn it on in their own profile.")).to_be_visible()
+    assert world.staff.call("GET", f"{STAFF}/{max_id}")["twoFactorEnabled"] is False
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
