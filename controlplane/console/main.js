@@ -27,6 +27,8 @@ import { computed, effect } from "./vendor/signals.mjs";
 // What is looked at first comes with the page; the others are fetched when they are visited.
 const Agent = onDemand("Agent", () => import("./rooms/agent.js")), Agents = onDemand("Agents", () => import("./rooms/agents.js"));
 const Customer = onDemand("Customer", () => import("./rooms/customer.js")), Customers = onDemand("Customers", () => import("./rooms/customers.js"));
+const Billing = onDemand("Billing", () => import("./rooms/billing.js")), Backups = onDemand("Backups", () => import("./rooms/backups.js"));
+const Dashboard = onDemand("Dashboard", () => import("./rooms/dashboard.js")), Usage = onDemand("Usage", () => import("./rooms/usage.js"));
 const History = onDemand("History", () => import("./rooms/history.js"));
 const Order = onDemand("Order", () => import("./rooms/order.js")), Orders = onDemand("Orders", () => import("./rooms/orders.js"));
 const Settings = onDemand("Settings", () => import("./rooms/settings.js"));
@@ -40,11 +42,11 @@ const ROOMS = {
     orders: ({ thing }) => (thing ? html`<${Order} id=${thing} key=${thing} />` : html`<${Orders} />`),
     staff: ({ thing }) => (thing ? html`<${StaffMember} id=${thing} key=${thing} />` : html`<${Staff} />`), settings: ({ thing }) => html`<${HubSettings} category=${thing} />`,
     "api-keys": ApiKeys, "founding-members": FoundingMembers },
-  customer: { approvals: ({ thing }) => html`<${Approvals} wanted=${thing} />`, history: History, settings: Settings, agents: ({ thing }) => (thing ? html`<${Agent} id=${thing} key=${thing} />` : html`<${Agents} />`) },
+  customer: { dashboard: Dashboard, usage: Usage, billing: Billing, backups: Backups, approvals: ({ thing }) => html`<${Approvals} wanted=${thing} />`, history: History, settings: Settings, agents: ({ thing }) => (thing ? html`<${Agent} id=${thing} key=${thing} />` : html`<${Agents} />`) },
 };
 /** What J and K walk over. */
 const ROWS = "main .approval, main .fleet .name, main .walk, main .fold-row > summary";
-const TITLES = { fleet: "Fleet", approvals: "Approvals", history: "History", tenants: "Tenant", customers: "Customers", orders: "Orders", staff: "Staff", "api-keys": "API keys", "founding-members": "Founding members", agents: "Agents", settings: "Settings" };
+const TITLES = { dashboard: "Home", usage: "Usage", billing: "Billing", backups: "Backups", fleet: "Fleet", approvals: "Approvals", history: "History", tenants: "Tenant", customers: "Customers", orders: "Orders", staff: "Staff", "api-keys": "API keys", "founding-members": "Founding members", agents: "Agents", settings: "Settings" };
 const Lost = () => html`<section class="empty"><h1 tabindex="-1">There is no such page</h1><p>The address may be old.</p><a class="btn" href=${home()}>Go to the start</a></section>`;
 
 function Inside() {
@@ -53,7 +55,7 @@ function Inside() {
   const Room = ROOMS[side][room] ?? Lost;
   useEffect(() => bind({
     "Ctrl k": () => { paletteOpen.value = !paletteOpen.value; }, "?": () => { helpOpen.value = true; }, t: nextTheme,
-    "g a": () => go(`/${side}/approvals`), ...(isAdmin ? { "g f": () => go("/admin/fleet"), "g o": () => go("/admin/orders"), "g c": () => go("/admin/customers") } : { "g s": () => go("/customer/agents") }), "g h": () => go(`/${side}/history`),
+    "g a": () => go(`/${side}/approvals`), ...(isAdmin ? { "g f": () => go("/admin/fleet"), "g o": () => go("/admin/orders"), "g c": () => go("/admin/customers") } : { "g d": () => go("/customer/dashboard"), "g s": () => go("/customer/agents"), "g u": () => go("/customer/usage") }), "g h": () => go(`/${side}/history`),
     "/": () => { const search = document.querySelector("main input[type=search]"); search?.focus(); return Boolean(search); },
     j: () => walk(ROWS, 1), k: () => walk(ROWS, -1), ArrowDown: (event) => event.target.matches(ROWS) && walk(ROWS, 1), ArrowUp: (event) => event.target.matches(ROWS) && walk(ROWS, -1),
     a: () => pressOnCard("a"), d: () => pressOnCard("d"),
@@ -71,7 +73,7 @@ function elsewhere() {
   const own = user.type === "staff" ? "admin" : "customer";
   if (side === "sign-in") return after(own);
   if (side !== own) return `/${own}`;
-  return room ? null : own === "admin" ? "/admin/fleet" : "/customer/approvals";
+  return room ? null : own === "admin" ? "/admin/fleet" : "/customer/dashboard";
 }
 
 const signedInAs = computed(() => (session.value?.user ? `${session.value.user.type} ${session.value.user.id}` : null));

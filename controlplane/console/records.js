@@ -6,12 +6,12 @@ import { useEffect, useRef, useState } from "./vendor/hooks.mjs";
 /** topic → {end, listeners}: several rooms may listen to one topic, the socket watches it once. */
 const heard = new Map();
 
-/** Hear a topic until the answered function is called. `load`: what is shown must be read anew; `apply(frame)`: one event. */
+/** Hear a topic until the answered function is called. `load`: what is shown must be read anew; `apply(frame)`: one event; `presence(frame)`: how a server is. */
 export function listen(topic, listener) {
   let entry = heard.get(topic);
   if (!entry) {
     const listeners = new Set();
-    entry = { listeners, end: watch(topic, { load: () => Promise.all([...listeners].map((one) => one.load())), apply: (frame) => listeners.forEach((one) => one.apply(frame)) }) };
+    entry = { listeners, end: watch(topic, { load: () => Promise.all([...listeners].map((one) => one.load())), apply: (frame) => listeners.forEach((one) => one.apply(frame)), presence: (frame) => listeners.forEach((one) => one.presence?.(frame)) }) };
     heard.set(topic, entry);
   }
   entry.listeners.add(listener);

@@ -147,7 +147,7 @@ def test_less_motion_means_none(furnished: World, world: World) -> None:
 def test_the_countdown_is_right_where_the_clock_is_an_hour_wrong(furnished: World, world: World, hours: int) -> None:
     page = world.page("/sign-in")
     page.clock.install(time=time.time() + hours * 3600)
-    page.goto(world.hub.url + "/sign-in")
+    page.goto(world.hub.url + "/sign-in?to=/customer/approvals")
     world.sign_in(page, CUSTOMER)
     words = f"IT Admin wants to be timed {hours}"
     world.wrapper.ask(words, tool="env_update", command_class="yellow", args={}, expiresInSeconds=1800)

@@ -150,7 +150,7 @@ def test_a_forgotten_password_is_chosen_anew_by_the_letter_s_link(world: World) 
     page.get_by_role("button", name="Set the password").click()
     page.get_by_role("button", name="Sign in").click()
     world.sign_in(page, (who[0], fresh))
-    expect(page.get_by_role("heading", name="Approvals")).to_be_visible()
+    expect(page.get_by_role("heading", name="Nothing waits for you")).to_be_visible()
     page.goto("about:blank")
     page.goto(world.hub.url + path)  # once
     page.get_by_label("Password", exact=True).fill(fresh)

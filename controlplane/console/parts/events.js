@@ -7,11 +7,10 @@ import { bind } from "../keys.js";
 import { useEffect, useRef, useState } from "../vendor/hooks.mjs";
 import { classOf } from "./class.js";
 import { Icon } from "./icon.js";
+import { bytes, short } from "./numbers.js";
 import { Said } from "./text.js";
 import { deedOf } from "./card.js";
 
-const bytes = (size) => (size >= 1e9 ? `${(size / 1e9).toFixed(1)} GB` : `${Math.round(size / 1e6)} MB`);
-const count = (number) => (number >= 1e6 ? `${(number / 1e6).toFixed(2)} M` : number >= 1e3 ? `${Math.round(number / 1e3)}k` : String(number));
 const by = (data) => data.decidedBy?.name || "the Hub";
 
 /** `order.automationChanged` in words, for what has no sentence of its own. */
@@ -47,7 +46,7 @@ const KINDS = {
   "server.connected": () => ["refresh", "ok", "Connected", ""],
   "server.disconnected": () => ["ring", "bad", "Disconnected", "what is promised waits for it"],
   "server.keyRevoked": () => ["key", "bad", "Key revoked", "its socket is closed"],
-  "usage.reported": (data) => ["chart", "", "Usage reported", `${count(data.tokens ?? 0)} tokens, € ${((data.costCents ?? 0) / 100).toFixed(2)}`],
+  "usage.reported": (data) => ["chart", "", "Usage reported", `${short(data.tokens ?? 0)} tokens, € ${((data.costCents ?? 0) / 100).toFixed(2)}`],
   "backup.reported": (data) => ["archive", data.status === "failed" ? "bad" : "ok", `Backup ${data.status === "success" ? "finished" : data.status}`, data.sizeBytes ? bytes(data.sizeBytes) : (data.detail ?? "")],
   "activity.recorded": (data) => ["agents", "", titled(data.agentId ?? "agent"), (data.summary ?? "").slice(0, 160)],
   "image.reported": (data) => ["download", "", "New image", data.image ?? ""],

@@ -18,15 +18,22 @@ function Count({ number, quiet }) {
   return number > 0 ? html`<span class=${quiet ? "count count-quiet" : "count"}>${number}<span class="vh">${quiet ? "" : " waiting"}</span></span>` : null;
 }
 
-const CUSTOMER = [["approvals", "shield", "Approvals"], ["history", "history", "History"], ["agents", "agents", "Agents"]];
+const CUSTOMER = [["dashboard", "home", "Home"], ["approvals", "shield", "Approvals"], ["agents", "agents", "Agents"], ["usage", "chart", "Usage"]];
+/** Behind "More" on a phone, in the bar where there is room. */
+const MORE = [["history", "history", "History"], ["backups", "archive", "Backups"], ["billing", "order", "Billing"]];
 
 export function CustomerFrame({ children }) {
-  const here = parts()[1] ?? "approvals";
+  const here = parts()[1] ?? "dashboard";
   const { name, email } = session.value.user;
+  const current = (room) => (here === room ? "page" : null);
+  const closeMore = (event) => event.target.closest("a") && document.getElementById("more").hidePopover();
   return html`<${Skip} />
     <header class="bar">
-      <a class="brand" href="/customer/approvals"><${Icon} name="mark" />LetsBe <span><bdi>${name}</bdi></span></a>
-      <nav class="dock" aria-label="Main">${CUSTOMER.map(([room, icon, word]) => html`<a key=${room} href=${`/customer/${room}`} aria-current=${here === room ? "page" : null}><${Icon} name=${icon} />${word}${room === "approvals" && html`<${Count} number=${pending.value.length} />`}</a>`)}</nav>
+      <a class="brand" href="/customer/dashboard"><${Icon} name="mark" />LetsBe <span><bdi>${name}</bdi></span></a>
+      <nav class="dock" aria-label="Main">${CUSTOMER.map(([room, icon, word]) => html`<a key=${room} href=${`/customer/${room}`} aria-current=${current(room)}><${Icon} name=${icon} />${word}${room === "approvals" && html`<${Count} number=${pending.value.length} />`}</a>`)}
+        ${MORE.map(([room, , word]) => html`<a key=${room} class="dock-wide" href=${`/customer/${room}`} aria-current=${current(room)}>${word}</a>`)}
+        <button class="dock-more" type="button" popovertarget="more" data-current=${[...MORE.map(([room]) => room), "settings", "profile"].includes(here) ? "true" : null}><${Icon} name="more" />More</button></nav>
+      <nav id="more" class="menu menu-more" popover aria-label="More" onClick=${closeMore}>${[...MORE, ["settings", "mail", "Settings"]].map(([room, icon, word]) => html`<a key=${room} class="menu-link" href=${`/customer/${room}`} aria-current=${current(room)}><${Icon} name=${icon} />${word}</a>`)}</nav>
       <span class="push"><${LiveSign} /></span>
       <button class="btn btn-bare btn-icon" type="button" popovertarget="account"><span class="agent person" aria-hidden="true">${letters(name)}</span><span class="vh">Account of ${name}</span></button>
       <div id="account" class="menu" popover>

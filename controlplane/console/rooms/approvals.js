@@ -4,27 +4,16 @@ import { ApprovalFilters, useApprovalFilter } from "../parts/approval_filters.js
 import { ConnectionBanner } from "../parts/banner.js";
 import { Card } from "../parts/card.js";
 import { ClassTag } from "../parts/class.js";
+import { useHeld } from "../parts/held.js";
 import { Icon } from "../parts/icon.js";
 import { SettledLine } from "../parts/settled.js";
 import { isStaff } from "../session.js";
 import { connected, link } from "../socket.js";
 import { approvals, loadApproval, me, pending, settled } from "../store.js";
 import { clock, when } from "../time.js";
-import { useEffect, useRef, useState } from "../vendor/hooks.mjs";
+import { useEffect, useState } from "../vendor/hooks.mjs";
 
 const PORTION = 20;
-
-/** Ids in the order in which they were first seen: a settled card stays in its place until it is tidied away. */
-function useHeld(wanted) {
-  const held = useRef([]);
-  const [, redraw] = useState(0);
-  const ids = pending.value.map((one) => one.id);
-  if (wanted && approvals.peek(wanted) && !held.current.includes(wanted)) held.current = [wanted, ...held.current];
-  const fresh = ids.filter((id) => !held.current.includes(id));
-  if (fresh.length) held.current = [...held.current, ...fresh];
-  const cards = held.current.map((id) => approvals.get(id)).filter(Boolean);
-  return { cards, done: cards.filter((one) => one.status !== "PENDING").length, tidy() { held.current = held.current.filter((id) => approvals.peek(id)?.status === "PENDING"); redraw((count) => count + 1); } };
-}
 
 function title(count) {
   if (!approvals.loaded.value) return "Approvals";
