@@ -17,7 +17,7 @@ def test_a_key_is_shown_once_and_revoked_by_name(world: World) -> None:
     expect(page.get_by_text("No API key yet")).to_be_visible()
     page.get_by_role("button", name="New key…").click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Good", exact=True).select_option("30")
+    dialog.get_by_label("Valid", exact=True).select_option("30")
     dialog.get_by_role("button", name="Make the key").click()
     expect(dialog.locator("#f-name-e")).to_be_visible()  # a key wants a name
     assert violations(page) == []

@@ -33,7 +33,7 @@ function NewKey({ onClose, onMade }) {
   const entry = { draft, fault: saving.fault, autocomplete: "off" };
   return html`<${Dialog} label="New API key" onClose=${onClose}><form onSubmit=${saving.submit} noValidate><h2>New API key</h2>
     <${Entry} ...${entry} name="name" label="Name" maxlength="100" autofocus required hint="Who calls with it, such as “Website”." />
-    <${Entry} ...${entry} name="days" field="expiresAt" label="Good" kind="select" options=${TERMS} />
+    <${Entry} ...${entry} name="days" field="expiresAt" label="Valid" kind="select" options=${TERMS} />
     <${SaveBar} draft=${draft} saving=${saving} word="Make the key" fields=${["name", "expiresAt"]} /></form><//>`;
 }
 
