@@ -42,6 +42,8 @@ class PlainHttp(H11Protocol):
     """HTTP/1.0 and 1.1, whatever the request proposes to upgrade to."""
 
     can_read: ReadGate
+    #: The head of an answer whose first piece is not there yet: both go in one write.
+    _head: bytes = b""
 
     async def handle(self, event: Event) -> None:
         """Take bytes, or the end of the connection: also when a write found out that the client is gone."""
@@ -90,6 +92,7 @@ class PlainHttp(H11Protocol):
             with trio.move_on_after(RECYCLE_SECONDS):
                 await self._close_stream()
             self.stream = None
+            await self._write(b"")
             done = self.connection.our_state is h11.DONE and self.connection.their_state is h11.DONE
             if done and not self.context.terminated.is_set():
                 self.connection.start_next_cycle()
@@ -97,6 +100,24 @@ class PlainHttp(H11Protocol):
                 await self.send(Updated(idle=True))
             else:
                 await self.send(Closed())
+
+    async def _send_h11_event(self, event: h11.Event) -> None:
+        """Hypercorn writes head, body and end one by one; here the first two go together, and an empty end is none."""
+        try:
+            data = self.connection.send(event) or b""  # type: ignore[arg-type]
+        except h11.LocalProtocolError:
+            if self.connection.their_state != h11.ERROR:
+                raise
+            return
+        if isinstance(event, h11.Response):
+            self._head += data
+        else:
+            await self._write(data)
+
+    async def _write(self, data: bytes) -> None:
+        whole, self._head = self._head + data, b""
+        if whole:
+            await self.send(RawData(whole))
 
     async def refuse(self, status: int) -> None:
         """Answer a request that is not one, and end the connection."""
