@@ -195,7 +195,7 @@ def test_what_an_agent_writes_stays_text(world: World) -> None:
 def test_time_runs_out_on_the_servers_clock(world: World) -> None:
     page = world.page("/sign-in")
     page.clock.install(time=time.time() - 7200)  # this machine's clock is two hours slow
-    page.goto(world.hub.url + "/sign-in")
+    page.goto(world.hub.url + "/sign-in?to=/customer/approvals")
     page.get_by_label("Email").fill("maria@acme.example")
     page.get_by_label("Password").fill("correct horse battery staple 2")
     page.get_by_role("button", name="Sign in").click()
