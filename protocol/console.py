@@ -223,7 +223,7 @@ class AccountTold(Spoken):
     """Something about how somebody signs in has changed.
 
     `account.…` of customers, `staff.…` of staff: `signedIn`, `signedOut`, `passwordChanged`, `twoFactorEnabled`,
-    `twoFactorDisabled`, `backupCodesMade`, `backupCodeUsed`.
+    `twoFactorDisabled`, `backupCodesMade`, `backupCodeUsed`; of customers `preferencesChanged` too.
     """
 
     account_id: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, get_args
 from urllib.parse import urlsplit
 
@@ -12,7 +12,14 @@ import msgspec
 from controlplane.api.guards import SECURITY_SCHEMES
 from controlplane.api.openapi import VERSION
 from controlplane.api.schemas import Schemas
-from protocol import console, tenant
+from controlplane.api.watching import access_of
+from controlplane.services.console_topics import CUSTOMER_ACCESS
+from controlplane.store.api_keys import ApiKey
+from controlplane.store.event_kinds import KINDS
+from controlplane.store.invitations import Invitation
+from controlplane.store.staff import StaffMember
+from protocol import console, objects, tenant
+from protocol.words import Role
 
 _DESCRIPTION: Final = """
 What a LetsBe Hub says and hears over its WebSockets: JSON text frames, one object a frame, told apart by `type`.
@@ -80,17 +87,30 @@ SOCKETS: Final = (
     ),
 )
 
-#: What events carry as `data`, besides the objects of the HTTP API.
-_TOLD: Final = (
-    console.ServerTold,
-    console.ConfigTold,
-    console.UsageTold,
-    console.BackupTold,
-    console.ActivityTold,
-    console.ImageTold,
-    console.AccountTold,
-    console.SettingsTold,
-)
+#: What events carry as `data`, by name.
+_TOLD: Final[Mapping[str, type[msgspec.Struct]]] = {
+    told.__name__: told
+    for told in (
+        objects.CommandApproval,
+        objects.RemoteCommand,
+        objects.AgentConfig,
+        objects.Order,
+        objects.Customer,
+        StaffMember,
+        Invitation,
+        ApiKey,
+        console.DecisionDelivered,
+        console.ServerTold,
+        console.WebhooksTold,
+        console.ConfigTold,
+        console.UsageTold,
+        console.BackupTold,
+        console.ActivityTold,
+        console.ImageTold,
+        console.AccountTold,
+        console.SettingsTold,
+    )
+}
 
 
 def document(*, public_url: str) -> dict[str, Any]:
@@ -100,7 +120,7 @@ def document(*, public_url: str) -> dict[str, Any]:
         public_url: where this Hub is reached.
     """
     frames = list(dict.fromkeys(frame for socket in SOCKETS for frame in (*_of(socket.heard), *_of(socket.said))))
-    schemas = Schemas(requested=(), forgiven=(), answered=[*frames, *_TOLD])
+    schemas = Schemas(requested=(), forgiven=(), answered=[*frames, *_TOLD.values()])
     where = urlsplit(public_url)
     used = {scheme for socket in SOCKETS for scheme in socket.security}
     return {
@@ -118,11 +138,32 @@ def document(*, public_url: str) -> dict[str, Any]:
             )
         },
         "components": {
-            "messages": {_message_name(frame): _message(frame, schemas) for frame in frames},
+            "messages": {
+                **{_message_name(frame): _message(frame, schemas) for frame in frames},
+                **{_event_name(kind): _event(kind, schemas) for kind in KINDS},
+            },
             "schemas": schemas.components,
             "securitySchemes": {name: _security(name) for name in SECURITY_SCHEMES if name in used},
         },
     }
+
+
+def kinds_on(socket: Socket) -> list[str]:
+    """The kinds of events that a socket's callers may be told, all roles together."""
+    if console.Event not in _of(socket.said):
+        return []
+    heard = CUSTOMER_ACCESS.rooms if socket.path == console.CUSTOMER_SOCKET_PATH else access_of(Role.OWNER).rooms
+    return [kind for kind in KINDS if kind.partition(".")[0] in heard]
+
+
+def _event_name(kind: str) -> str:
+    return f"event.{kind}"
+
+
+def _event(kind: str, schemas: Schemas) -> dict[str, Any]:
+    """The frame `event` as it tells of one kind."""
+    of_kind = {"properties": {"kind": {"const": kind}, "data": schemas.of(_TOLD[KINDS[kind].data])}}
+    return {"name": kind, "summary": KINDS[kind].tells, "payload": {"allOf": [schemas.of(console.Event), of_kind]}}
 
 
 def _of(union: Any) -> tuple[type[msgspec.Struct], ...]:
@@ -136,7 +177,10 @@ def _channel(socket: Socket) -> dict[str, Any]:
         "address": socket.path,
         "description": socket.description,
         "servers": [{"$ref": "#/servers/hub"}],
-        "messages": {_tag(frame): {"$ref": f"#/components/messages/{_message_name(frame)}"} for frame in frames},
+        "messages": {
+            **{_tag(frame): {"$ref": f"#/components/messages/{_message_name(frame)}"} for frame in frames},
+            **{_event_name(kind): {"$ref": f"#/components/messages/{_event_name(kind)}"} for kind in kinds_on(socket)},
+        },
         "bindings": {
             "ws": {
                 "method": "GET",
@@ -152,7 +196,13 @@ def _operation(socket: Socket, action: str, union: Any) -> dict[str, Any]:
         "action": action,
         "channel": {"$ref": f"#/channels/{socket.name}"},
         "security": [{"$ref": f"#/components/securitySchemes/{scheme}"} for scheme in socket.security],
-        "messages": [{"$ref": f"#/channels/{socket.name}/messages/{_tag(frame)}"} for frame in _of(union)],
+        "messages": [
+            {"$ref": f"#/channels/{socket.name}/messages/{name}"}
+            for name in (
+                *(_tag(frame) for frame in _of(union)),
+                *(_event_name(kind) for kind in kinds_on(socket) if union is socket.said),
+            )
+        ],
     }
 
 

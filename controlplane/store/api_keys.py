@@ -157,7 +157,8 @@ def _revoke(connection: Connection, author: Author, key_id: ApiKeyId, now: datet
         raise missing("key", key_id)
     after = _key_of(row)
     if ended:
-        audit.record(connection, author, "api_key.revoked", key_id, at=now, after={"revokedAt": now})
+        held, ended_at = {"name": after.name, "revokedAt": None}, {"revokedAt": now}
+        audit.record(connection, author, "api_key.revoked", key_id, at=now, before=held, after=ended_at)
         events.emit(connection, "key.revoked", at=now, data=after)
     return after
 

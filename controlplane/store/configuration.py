@@ -176,7 +176,7 @@ def change_agents(
             agent_rules.check_customer(before, after, TEMPLATES.get(after.role))
     _write(connection, order_id, before, after, at)
     offer = write_next(connection, order_id=order_id, at=at, heartbeat_seconds=heartbeat_seconds)
-    _record(connection, author, change, before, after, at=at, customer_id=order.customer_id)
+    _record(connection, author, change, before, after, at=at, customer_id=order.customer_id, order_id=order_id)
     events.emit(connection, _TOLD[type(change)], at=at, order_id=order_id, data=after)
     return AgentsChanged(agent=after, config_version=offer.config.config_version, delivery=offer.delivery)
 
@@ -266,6 +266,7 @@ def _record(
     *,
     at: datetime,
     customer_id: UUID,
+    order_id: UUID,
 ) -> None:
     old: object
     new: object
@@ -278,4 +279,5 @@ def _record(
             action, (old, new) = "agent.external_comms_changed", audit.difference(before, after)
         case UpdateAgent():
             action, (old, new) = "agent.updated", audit.difference(before, after)
-    audit.record(connection, author, action, after.id, at=at, before=old, after=new, customer_id=customer_id)
+    owner = {"customer_id": customer_id, "order_id": order_id}
+    audit.record(connection, author, action, after.id, at=at, before=old, after=new, **owner)

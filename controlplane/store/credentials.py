@@ -117,7 +117,8 @@ def link_for(connection: Connection, author: Author, owner: Holder, new: NewLink
         )
     )
     mail.enqueue(connection, new.write(owner))
-    audit.record(connection, author, "password.link_sent", account.id, at=now, customer_id=account.customer)
+    sent = {"email": owner.email, "expiresAt": now + new.lives}
+    audit.record(connection, author, "password.link_sent", account.id, at=now, after=sent, customer_id=account.customer)
 
 
 def forget_proofs(connection: Connection, account: Account) -> None:
@@ -173,7 +174,17 @@ def _set(
         update(table).where(table.c.id == account.key).values(password_hash=password_hash, updated_at=now)
     )
     forget_proofs(connection, account)
-    audit.record(connection, author, "password.changed", account.id, at=now, customer_id=account.customer)
+    was = None if owner.password_hash is None else audit.REDACTED
+    audit.record(
+        connection,
+        author,
+        "password.changed",
+        account.id,
+        at=now,
+        before={"password": was},
+        after={"password": audit.REDACTED},
+        customer_id=account.customer,
+    )
     ended = end_all(connection, author, account, now=now, keep=keep)
     mail.enqueue(connection, write(owner))
     tell(connection, account, "passwordChanged", at=now)

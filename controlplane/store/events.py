@@ -21,6 +21,7 @@ from sqlalchemy import Connection, Row, select, text
 
 from actors.people import Scope
 from controlplane.store.database import Database
+from controlplane.store.event_kinds import KINDS
 from controlplane.store.keys import key_of, missing
 from controlplane.store.scope import covers
 from controlplane.store.tables.orders import orders
@@ -100,8 +101,8 @@ class NewEvent(NamedTuple):
     """What is to be told.
 
     Args:
-        kind: `approval.requested`: what it is about, and what happened to it.
-        data: the object as the routes answer it, or one of the `…Told` of `protocol.console`.
+        kind: one of `event_kinds.KINDS`.
+        data: of the type that the kind carries.
         at: None: when the database writes it.
         customer_id: whose it is; of an event of an order its owner, who need not be given.
     """
@@ -185,9 +186,17 @@ def emit(
 
 
 def emit_all(connection: Connection, told: Sequence[NewEvent]) -> None:
-    """The same for many changes, by one statement."""
+    """The same for many changes, by one statement.
+
+    Raises:
+        TypeError: there is no such kind, or it carries something else.
+    """
     if not told:
         return
+    for event in told:
+        known = KINDS.get(event.kind)
+        if known is None or known.data != type(event.data).__name__:
+            raise TypeError(f"no event {event.kind} carries {type(event.data).__name__}")
     connection.execute(
         _EMIT,
         {

@@ -46,7 +46,16 @@ def reset_factor(connection: Connection, author: Author, account: Account, write
     if gone.rowcount == 0:
         raise Conflict("this account has no two-factor authentication")
     forget_proofs(connection, account)
-    audit.record(connection, author, "two_factor.reset", account.id, at=now, customer_id=account.customer)
+    audit.record(
+        connection,
+        author,
+        "two_factor.reset",
+        account.id,
+        at=now,
+        before={"state": "on"},
+        after={"state": "off"},
+        customer_id=account.customer,
+    )
     end_all(connection, author, account, now=now)
     mail.enqueue(connection, write(owner))
     tell(connection, account, "twoFactorDisabled", at=now)

@@ -207,7 +207,7 @@ def _resend(
 ) -> Invitation:
     inviter = _demand_owner(connection, author)
     key = key_of("inv", invitation_id)
-    _get(connection, key, now, lock=True)
+    former = _get(connection, key, now, lock=True)
     connection.execute(
         update(invitations)
         .where(invitations.c.id == key)
@@ -215,7 +215,8 @@ def _resend(
     )
     invitation = _get(connection, key, now)
     mail.enqueue(connection, new.write(invitation.email, invitation.role, invitation.invited_by))
-    audit.record(connection, author, "staff.invitation_resent", invitation_id, at=now)
+    before, after = audit.difference(former, invitation)
+    audit.record(connection, author, "staff.invitation_resent", invitation_id, at=now, before=before, after=after)
     events.emit(connection, "staff.invitationResent", at=now, data=invitation)
     return invitation
 
@@ -237,7 +238,7 @@ def revoke_all_of(connection: Connection, author: Author, inviter: UUID, now: da
 
 
 def _note_revoked(connection: Connection, author: Author, invitation: Invitation, now: datetime) -> None:
-    audit.record(connection, author, "staff.invitation_revoked", invitation.id, at=now)
+    audit.record(connection, author, "staff.invitation_revoked", invitation.id, at=now, before=invitation)
     events.emit(connection, "staff.invitationRevoked", at=now, data=invitation)
 
 
@@ -269,6 +270,9 @@ def _accept(
         .where(invitations.c.id == key_of("inv", invitation.id))
         .values(accepted_at=now, staff_id=key)
     )
-    audit.record(connection, author, "staff.invitation_accepted", invitation.id, at=now, after={"staffId": member.id})
+    accepted = {"staffId": member.id}
+    audit.record(
+        connection, author, "staff.invitation_accepted", invitation.id, at=now, before=invitation, after=accepted
+    )
     events.emit(connection, "staff.invitationAccepted", at=now, data=invitation)
     return member

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 from actors.people import Author
 from actors.runtime.ports import Clock
 from controlplane.store import audit
+from controlplane.store.account_rows import Account, tell
 from controlplane.store.database import Database
 from controlplane.store.keys import key_of, missing
 from controlplane.store.mail import NEWS as MAIL
@@ -20,7 +21,7 @@ from controlplane.store.transaction import tell_after_commit
 from controlplane.store.versions import demand_version
 from controlplane.system_settings.own import Hub, Notifications
 from protocol.ids import CustomerId
-from protocol.words import ApprovalMail
+from protocol.words import ApprovalMail, UserType
 
 _READ = text("""
     SELECT timezone, locale, approval_mail FROM customer_preferences WHERE user_id = CAST(:user_id AS uuid)""")
@@ -116,5 +117,6 @@ def _change(
     old, new = audit.difference(before, after)
     action = "customer.preferences_changed"
     audit.record(connection, author, action, customer_id, at=now, before=old, after=new, customer_id=key)
+    tell(connection, Account(UserType.CUSTOMER, key), "preferencesChanged", at=now)
     tell_after_commit(connection, MAIL)  # what was not to be told may be so now
     return after

@@ -167,7 +167,16 @@ def register(
         "instanceId": registration.instance_id,
         "safetyWrapperUrl": registration.wrapper_url,
     }
-    audit.record(connection, author, "server.registered", target, at=at, after=after, customer_id=order.user_id)
+    audit.record(
+        connection,
+        author,
+        "server.registered",
+        target,
+        at=at,
+        after=after,
+        customer_id=order.user_id,
+        order_id=order_id,
+    )
     events.emit_all(connection, [told("registered", order_id, server_id, at)])
     if connection.execute(_FULFIL, {"order_id": order_id, "at": at}).one_or_none() is not None:
         audit.record(
@@ -200,7 +209,17 @@ def revoke(connection: Connection, order_id: UUID, *, author: Author, at: dateti
     row = connection.execute(_REVOKE, {"order_id": order_id, "at": at}).one_or_none()
     if row is not None:
         target = format_id("srv", row.id)
-        audit.record(connection, author, "server.key_revoked", target, at=at, customer_id=row.user_id)
+        audit.record(
+            connection,
+            author,
+            "server.key_revoked",
+            target,
+            at=at,
+            before={"keyRevokedAt": None},
+            after={"keyRevokedAt": at},
+            customer_id=row.user_id,
+            order_id=order_id,
+        )
         events.emit_all(connection, [told("keyRevoked", order_id, row.id, at)])
     elif connection.execute(_SERVER, {"order_id": order_id}).one_or_none() is None:
         raise NotFound("no server is registered for this order")
@@ -233,15 +252,10 @@ def issue_token(
         _NEW_TOKEN,
         {"id": ids.uuid7(), "order_id": order_id, "hash": hash_of(token), "at": at, "expires_at": expires_at},
     )
-    audit.record(
-        connection,
-        author,
-        "order.registration_token_issued",
-        format_id("ord", order_id),
-        at=at,
-        after={"expiresAt": expires_at},
-        customer_id=order.user_id,
-    )
+    action, target, after = "order.registration_token_issued", format_id("ord", order_id), {"expiresAt": expires_at}
+    audit.record(connection, author, action, target, at=at, after=after, customer_id=order.user_id)
+    about = read_order(connection, order_id)
+    events.emit(connection, "order.registrationTokenIssued", at=at, order_id=order_id, data=about)
     return RegistrationToken(token, expires_at)
 
 

@@ -77,7 +77,14 @@ def end_all(
         tell_after_commit(connection, NEWS)
         counted = {"ended": ended, "kept": None if keep is None else format_id("sess", keep)}
         audit.record(
-            connection, author, "sessions.ended", account.id, at=now, after=counted, customer_id=account.customer
+            connection,
+            author,
+            "sessions.ended",
+            account.id,
+            at=now,
+            before={"open": ended if keep is None else ended + 1},
+            after=counted,
+            customer_id=account.customer,
         )
         tell(connection, account, "signedOut", at=now)
     return ended
@@ -115,11 +122,13 @@ def _end(connection: Connection, author: Author, account: Account, session_id: S
             sessions.c.idle_expires_at > now,
         )
         .values(revoked_at=now)
-    )
-    if ended.rowcount == 0:
+        .returning(sessions.c.created_at, sessions.c.address)
+    ).one_or_none()
+    if ended is None:
         raise missing("sess", session_id)
     tell_after_commit(connection, NEWS)
-    audit.record(connection, author, "session.ended", session_id, at=now, customer_id=account.customer)
+    before = {"startedAt": ended.created_at, "address": ended.address}
+    audit.record(connection, author, "session.ended", session_id, at=now, before=before, customer_id=account.customer)
     tell(connection, account, "signedOut", at=now, detail=session_id)
 
 

@@ -225,7 +225,8 @@ def start_session(
         if former is not None:
             _end(connection, author, former, now)
     customer = None if is_staff else new.account
-    audit.record(connection, author, "session.started", session.id, at=now, customer_id=customer)
+    begun = {"expiresAt": until}
+    audit.record(connection, author, "session.started", session.id, at=now, after=begun, customer_id=customer)
     tell(connection, Account(new.user_type, new.account), "signedIn", at=now, detail=session.id)
     return session
 
@@ -249,13 +250,14 @@ def _end(connection: Connection, author: Author, key: UUID, now: datetime) -> bo
         update(sessions)
         .where(sessions.c.id == key, sessions.c.revoked_at.is_(None))
         .values(revoked_at=now)
-        .returning(sessions.c.user_id, sessions.c.staff_id)
+        .returning(sessions.c.user_id, sessions.c.staff_id, sessions.c.created_at, sessions.c.address)
     ).one_or_none()
     if ended is None:
         return False
     tell_after_commit(connection, NEWS)
     session_id = format_id("sess", key)
-    audit.record(connection, author, "session.ended", session_id, at=now, customer_id=ended.user_id)
+    open_ = {"startedAt": ended.created_at, "address": ended.address}
+    audit.record(connection, author, "session.ended", session_id, at=now, before=open_, customer_id=ended.user_id)
     tell(connection, owner_of(ended), "signedOut", at=now, detail=session_id)
     return True
 

@@ -106,7 +106,7 @@ def _offer_setup_token(connection: Connection, token_hash: bytes, now: datetime)
         .values(token_hash=token_hash)
     )
     if kept.rowcount == 1:
-        audit.record(connection, Author.system(), "setup.token_made", "setup", at=now)
+        audit.record(connection, Author.system(), "setup.token_made", "setup", at=now, after={"state": "offered"})
         return True
     return False
 

@@ -188,7 +188,7 @@ def _offer(
     connection.execute(
         insert(second_factors).values(id=key, secret_sealed=secret_sealed, created_at=now, **account.columns)
     )
-    audit.record(connection, author, "two_factor.offered", account.id, at=now, customer_id=account.customer)
+    _note(connection, author, account, now, "offered", {"state": "off"}, {"state": "offered"})
     return owner
 
 
@@ -209,7 +209,15 @@ def _confirm(
     if how.token_hash is not None:
         connection.execute(update(sessions).where(sessions.c.id == how.session).values(token_hash=how.token_hash))
     tell_after_commit(connection, NEWS)
-    audit.record(connection, author, "two_factor.enabled", account.id, at=now, customer_id=account.customer)
+    _note(
+        connection,
+        author,
+        account,
+        now,
+        "enabled",
+        {"state": "offered"},
+        {"state": "on", "codesLeft": len(how.code_hashes)},
+    )
     end_all(connection, author, account, now=now, keep=how.session)
     mail.enqueue(connection, how.write(owner))
     tell(connection, account, "twoFactorEnabled", at=now)
@@ -220,6 +228,18 @@ def _insert_codes(connection: Connection, factor: Factor, hashes: Sequence[bytes
         insert(backup_codes),
         [{"id": key, "factor_id": factor.id, "code_hash": code} for key, code in zip(keys, hashes, strict=True)],
     )
+
+
+def _note(
+    connection: Connection, author: Author, account: Account, now: datetime, what: str, before: object, after: object
+) -> None:
+    owner, action = account.customer, f"two_factor.{what}"
+    audit.record(connection, author, action, account.id, at=now, before=before, after=after, customer_id=owner)
+
+
+def _codes_left(connection: Connection, factor: Factor) -> int:
+    unused = select(func.count()).where(backup_codes.c.factor_id == factor.id, backup_codes.c.used_at.is_(None))
+    return int(connection.execute(unused).scalar_one())
 
 
 def _use(connection: Connection, author: Author, factor: Factor, proof: Proof, now: datetime) -> bool:
@@ -244,7 +264,8 @@ def _use(connection: Connection, author: Author, factor: Factor, proof: Proof, n
     )
     if used.rowcount == 0:
         return False
-    audit.record(connection, author, "two_factor.backup_code_used", account.id, at=now, customer_id=account.customer)
+    left = _codes_left(connection, factor)
+    _note(connection, author, account, now, "backup_code_used", {"codesLeft": left + 1}, {"codesLeft": left})
     tell(connection, account, "backupCodeUsed", at=now)
     return True
 
@@ -269,7 +290,7 @@ def _disable(
     if gone.rowcount == 0:
         return False
     connection.execute(delete(pending_2fa_sessions).where(account.owns(pending_2fa_sessions)))
-    audit.record(connection, author, "two_factor.disabled", account.id, at=now, customer_id=account.customer)
+    _note(connection, author, account, now, "disabled", {"state": "on"}, {"state": "off"})
     mail.enqueue(connection, write(owner))
     tell(connection, account, "twoFactorDisabled", at=now)
     return True
@@ -288,9 +309,10 @@ def _renew(
     _active(connection, account)
     if not _proven(connection, author, factor, proof, now):
         return False
+    left = _codes_left(connection, factor)
     connection.execute(delete(backup_codes).where(backup_codes.c.factor_id == factor.id))
     _insert_codes(connection, factor, hashes, keys)
-    audit.record(connection, author, "two_factor.backup_codes_made", account.id, at=now, customer_id=account.customer)
+    _note(connection, author, account, now, "backup_codes_made", {"codesLeft": left}, {"codesLeft": len(hashes)})
     tell(connection, account, "backupCodesMade", at=now)
     return True
 

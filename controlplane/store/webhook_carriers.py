@@ -268,6 +268,7 @@ def _give_up(connection: Connection, claim: Claim, error: str, now: datetime, *,
         at=now,
         after={"safetyWrapperUrl": server.safety_wrapper_url, "reason": error},
         customer_id=server.user_id,
+        order_id=claim.order_id,
     )
     told = WebhooksTold(OrderId(format_id("ord", claim.order_id)), server_id, error)
     events.emit(connection, f"server.{what}", at=now, order_id=claim.order_id, data=told)

@@ -124,6 +124,7 @@ def _enable(connection: Connection, server_id: ServerId, author: Author, at: dat
         before={"state": before.state, "lastError": before.shown.last_error},
         after={"state": after.state},
         customer_id=before.customer_id,
+        order_id=order_id,
     )
     told = WebhooksTold(before.shown.order_id, server_id, f"enabled by {author.name or author.type}")
     events.emit(connection, "server.webhooksEnabled", at=at, order_id=order_id, data=told)

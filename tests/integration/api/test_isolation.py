@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from sqlalchemy import Connection
 
@@ -15,7 +16,8 @@ from controlplane.services.console_topics import CUSTOMER_ACCESS, CUSTOMER_TOPIC
 from controlplane.services.console_viewers import Viewer
 from controlplane.store import events
 from controlplane.store.database import Database
-from protocol.console import AccountTold, Watch
+from controlplane.store.event_kinds import KINDS
+from protocol.console import Watch
 from protocol.ids import parse_id
 from protocol.words import Role
 from tests.integration.api.route_table import EVERYBODY, allowed
@@ -171,11 +173,12 @@ async def test_no_topic_tells_what_is_anothers(people: People, database: Databas
         order_id = parse_id("ord", maria.order_id)
 
         def happen(connection: Connection) -> None:
-            told = AccountTold(account_id=CANARY)
+            kind = next(kind for kind in KINDS if kind.startswith(f"{room}."))
+            told = msgspec.defstruct(KINDS[kind].data, [("account_id", str)])(CANARY)
             owner = parse_id("cust", maria.customer.id)
             about_order = REACH[room].customer not in (None, "account") or REACH[room].staff in ("fleet", "orders")
             order = order_id if about_order else None
-            events.emit(connection, f"{room}.happened", at=None, data=told, order_id=order, customer_id=owner)
+            events.emit(connection, kind, at=None, data=told, order_id=order, customer_id=owner)
 
         async with running(database) as (feed, _):
             hers, his, staffs = Screen(), Screen(), Screen()

@@ -17,18 +17,13 @@ from controlplane.services.console_topics import REACH, Access
 from controlplane.services.console_viewers import Viewer
 from controlplane.store import events
 from controlplane.store.database import Database
+from controlplane.store.event_kinds import KINDS
 from controlplane.store.events import EventStore
 from protocol.console import Unwatch, Watch
 from tests.people import SetClock
 
 NOW = SetClock().now()
 ALL = Access(topics=frozenset({"approvals", "orders", "customers", "fleet"}), rooms=frozenset(REACH))
-
-
-class Told(msgspec.Struct):
-    """Anything."""
-
-    number: int
 
 
 class Screen:
@@ -73,7 +68,8 @@ async def running(database: Database) -> AsyncIterator[tuple[Feed, list[UUID]]]:
 
 
 def emit(connection: Connection, first: int, count: int = 1, kind: str = "customer.changed") -> None:
-    told = [events.NewEvent(kind, Told(number), NOW) for number in range(first, first + count)]
+    made = msgspec.defstruct(KINDS[kind].data, [("number", int)])
+    told = [events.NewEvent(kind, made(number), NOW) for number in range(first, first + count)]
     events.emit_all(connection, told)
 
 

@@ -22,25 +22,25 @@ NOW = SetClock().now()
 WRITERS, EACH = 12, 150
 
 
-class Told(msgspec.Struct):
-    """Anything."""
+class SettingsTold(msgspec.Struct):
+    """Named as what the kind carries, for the number's sake."""
 
     number: int
 
 
 def _emit(connection: Connection, number: int, pause_seconds: float = 0.0) -> None:
-    events.emit(connection, "thing.happened", at=NOW, data=Told(number))
+    events.emit(connection, "settings.changed", at=NOW, data=SettingsTold(number))
     if pause_seconds:
         connection.execute(text("SELECT pg_sleep(:seconds)"), {"seconds": pause_seconds})
 
 
 def _numbers(read: list[events.StoredEvent]) -> list[int]:
-    return [msgspec.json.decode(event.data, type=Told).number for event in read]
+    return [msgspec.json.decode(event.data, type=SettingsTold).number for event in read]
 
 
 def _naive(connection: Connection, after: int) -> list[tuple[int, int]]:
     rows = connection.execute(text("SELECT id, data FROM events WHERE id > :after ORDER BY id"), {"after": after})
-    return [(row.id, msgspec.json.decode(row.data, type=Told).number) for row in rows]
+    return [(row.id, msgspec.json.decode(row.data, type=SettingsTold).number) for row in rows]
 
 
 async def test_no_event_is_lost_while_twelve_write_at_once(database_url: str):
@@ -91,7 +91,7 @@ async def test_the_events_of_one_writer_come_in_its_order(database: Database):
     store = EventStore(database)
     await database.write(
         lambda connection: events.emit_all(
-            connection, [events.NewEvent("thing.happened", Told(number), NOW) for number in range(700)]
+            connection, [events.NewEvent("settings.changed", SettingsTold(number), NOW) for number in range(700)]
         )
     )
     first = await store.after(Position(0, 0))
@@ -156,7 +156,7 @@ async def test_what_was_forgotten_is_no_silent_gap(database: Database):
     store = EventStore(database)
 
     def emit_at(connection: Connection, days: int) -> None:
-        events.emit(connection, "thing.happened", at=NOW - timedelta(days=days), data=Told(days))
+        events.emit(connection, "settings.changed", at=NOW - timedelta(days=days), data=SettingsTold(days))
 
     for days in (9, 8, 6, 1):
         await database.write(emit_at, days)
@@ -209,7 +209,7 @@ async def test_an_event_belongs_to_its_orders_customer(database: Database):
                 VALUES (:id, :customer, 'FULFILLED', 'Lite', 'a.example', '{}', 22, 'AUTO', :at, :at)"""),
             {"id": order, "customer": customer, "at": NOW},
         )
-        events.emit(connection, "order.changed", at=None, order_id=order, data=Told(1))
+        events.emit(connection, "settings.changed", at=None, order_id=order, data=SettingsTold(1))
         return {"customer": customer, "order": order}
 
     made = await database.write(change)
