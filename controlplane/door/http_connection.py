@@ -157,6 +157,7 @@ class HttpConnection(TCPServer):
         self._deadline_stream = stream
         self._options = options
         self._idle = True
+        self._idle_until = trio.current_time() + options.idle_seconds
         self._linger_until: float | None = None
         self._reading = trio.CancelScope()
 
@@ -185,25 +186,40 @@ class HttpConnection(TCPServer):
                 )
                 self.http.can_read = ReadGate()
                 self.protocol = self.http  # type: ignore[assignment]  # where Hypercorn puts its picking wrapper
-                await self.idle_task.restart(task_group, self._idle_timeout)
                 await self._read_data()
-                await self.idle_task.stop()
         except OSError:
             pass
         finally:
             await self.stream.aclose()
 
     async def protocol_send(self, event: Event) -> None:
+        """Write, close, or note whether a request is on its way; an idle time is a deadline here, and no task."""
         if isinstance(event, Updated):
             self._idle = event.idle
-        await super().protocol_send(event)
+            if event.idle:
+                self._idle_until = trio.current_time() + self._options.idle_seconds
+                self._reading.deadline = min(self._reading.deadline, self._idle_until)
+                if self.context.terminated.is_set():
+                    self.leave()
+        else:
+            await super().protocol_send(event)
+
+    def leave(self) -> None:
+        """End the connection if it is idle; else it ends with its answer."""
+        if self._idle:
+            self._idle_until = -math.inf
+            self._reading.deadline = -math.inf
 
     async def _read_data(self) -> None:
         head_began: float | None = None
         while True:
-            head_until = math.inf if head_began is None else head_began + self._options.head_seconds
-            data = await self._read(head_until if self._linger_until is None else self._linger_until)
+            until = math.inf if head_began is None else head_began + self._options.head_seconds
+            if self._idle:
+                until = min(until, self._idle_until)
+            data = await self._read(until if self._linger_until is None else self._linger_until)
             if data is None and self._linger_until is None:
+                if self._idle and trio.current_time() >= self._idle_until:
+                    break
                 await self.http.refuse(408)
             elif not data:
                 break

@@ -36,6 +36,7 @@ class HttpServer:
         self._config = _hypercorn_config(options)
         self._context = WorkerContext(None)
         self._streams: set[DeadlineStream] = set()
+        self._connections: set[HttpConnection] = set()
         self._emptied = trio.Event()
 
     @property
@@ -54,13 +55,16 @@ class HttpServer:
             trio.SocketStream(trio.socket.from_stdlib_socket(sock)), stall_seconds=self._options.stall_seconds
         )
         self._streams.add(stream)
+        connection = HttpConnection(self._app, self._config, self._context, stream, self._options)
+        self._connections.add(connection)
         try:
-            await HttpConnection(self._app, self._config, self._context, stream, self._options).run()
+            await connection.run()
         except* Exception as failures:
             log.error("http.connection_failed", exc_info=failures)
         finally:
             stream.abort()
             self._streams.discard(stream)
+            self._connections.discard(connection)
             if not self._streams:
                 self._emptied.set()
 
@@ -79,6 +83,8 @@ class HttpServer:
             within_seconds: limit of the whole.
         """
         await self._context.terminated.set()
+        for connection in list(self._connections):
+            connection.leave()
         with trio.move_on_after(within_seconds):
             while self._streams:
                 self._emptied = trio.Event()
@@ -100,6 +106,5 @@ def _hypercorn_config(options: HttpOptions) -> Config:
     config.accesslog = None
     config.errorlog = None  # the guards log what fails, with its traceback
     config.include_server_header = False
-    config.keep_alive_timeout = options.idle_seconds
     config.h11_max_incomplete_size = options.head_bytes
     return config
