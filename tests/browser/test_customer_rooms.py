@@ -94,6 +94,21 @@ def test_the_home_hears_of_servers_and_what_was_done(used: World, world: World) 
     expect(server).to_contain_text("Finished")
 
 
+def test_without_a_connection_the_home_says_since_when_and_decides_nothing(used: World, world: World) -> None:
+    world.wrapper.ask("IT Admin wants to wait offline", tool="env_update", command_class="yellow", args={})
+    page = _room(world, "dashboard", "1 request waits for you")
+    page.context.set_offline(True)
+    expect(page.get_by_role("heading", level=1)).to_have_text(re.compile(r"^1 request waited at \d\d:\d\d$"))
+    approve = page.get_by_role("button", name="Approve", exact=True)
+    expect(approve).to_have_attribute("aria-disabled", "true")
+    assert violations(page) == []
+    page.context.set_offline(False)
+    expect(approve).not_to_have_attribute("aria-disabled", "true")
+    approve.click()
+    expect(page.locator(".verdict")).to_have_text("You approved this")
+    world.complaints[:] = [one for one in world.complaints if "ERR_INTERNET_DISCONNECTED" not in one]
+
+
 def _bars(page: Page) -> Any:
     return page.locator("[data-bar]")
 

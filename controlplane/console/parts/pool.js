@@ -33,5 +33,5 @@ export function Pool({ used, limit, start, end, children }) {
       <rect class="used" y="4" width=${part(Math.min(used, limit))} height="18" rx="4" />
       ${over && html`<rect class="over" y="4" x=${part(limit)} width=${part(used - limit)} height="18" rx="2" />`}
       ${whole > limit && html`<line class="tick" x1=${part(limit)} x2=${part(limit)} y1="0" y2="26" />`}</svg>
-    <p class=${over || view.ends ? "small warn" : "small soft"}>${over ? `${short(used - limit)} over the limit.` : view.ends ? `At this pace it is used up on ${dayLong(new Date(view.ends).toISOString())}.` : view.forecast ? `At this pace ${short(view.forecast)} by the end, within the limit.` : "It is too early to tell where this leads."}</p>${children}`;
+    <p class=${over || view.ends ? "small warn" : "small soft"}>${over ? `${short(used - limit)} over the limit.` : view.ends ? `At this pace it is used up on ${dayLong(new Date(view.ends).toISOString())}.` : view.forecast === null ? "It is too early to tell where this leads." : used ? `At this pace ${short(view.forecast)} by the end, within the limit.` : "Nothing is used yet."}</p>${children}`;
 }

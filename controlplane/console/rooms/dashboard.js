@@ -15,8 +15,8 @@ import { Said } from "../parts/text.js";
 import { ORDERS, PATH } from "../parts/words.js";
 import { useRecord } from "../records.js";
 import { approvals, agents, pending } from "../store.js";
-import { connected } from "../socket.js";
-import { full, when } from "../time.js";
+import { connected, link } from "../socket.js";
+import { clock, full, when } from "../time.js";
 import { initials } from "../tools.js";
 import { useRef, useState } from "../vendor/hooks.mjs";
 import { AgentState } from "./agents.js";
@@ -58,7 +58,7 @@ function Waiting() {
 function Coming({ order }) {
   const at = PATH.indexOf(order.orderStatus), ended = order.orderStatus === "FULFILLED";
   return html`<div class="stack stack-s pad-t"><p>${NEXT[order.orderStatus] ?? ""}</p>
-    ${at >= 0 && html`<ol class="steps steps-wide" aria-label="How far it is">${PATH.map((state, index) => html`<li key=${state} class=${index < at || ended ? "done" : index === at ? "now" : ""} aria-current=${index === at ? "step" : null}><span class="dot" aria-hidden="true">${index < at || ended ? html`<${Icon} name="check" />` : index + 1}</span><b>${ORDERS[state][0]}</b></li>`)}</ol>`}</div>`;
+    ${at >= 0 && html`<ol class="steps" aria-label="How far it is">${PATH.map((state, index) => html`<li key=${state} class=${index < at || ended ? "done" : index === at ? "now" : ""} aria-current=${index === at ? "step" : null}><span class="dot" aria-hidden="true">${index < at || ended ? html`<${Icon} name="check" />` : index + 1}</span><b>${ORDERS[state][0]}</b></li>`)}</ol>`}</div>`;
 }
 
 const load = ({ cpuPercent, memoryUsedMb, memoryTotalMb, diskUsedGb, diskTotalGb }) => [
@@ -68,10 +68,10 @@ const load = ({ cpuPercent, memoryUsedMb, memoryTotalMb, diskUsedGb, diskTotalGb
 function Server({ server }) {
   if (!server.serverId) return html`<li><div class="item"><${Icon} name="order" /><b><${Said} text=${server.domain} fold=${80} /></b><span class="small">${server.tier}</span></div><${Coming} order=${server} /></li>`;
   return html`<li class="item"><${Icon} name="server" /><div><b><${Said} text=${server.domain} fold=${80} /></b>
-      <p>${server.resources && load(server.resources).map(([word, share]) => html`<span key=${word} class=${share >= 90 ? "bad" : share >= 75 ? "warn" : ""}>${word} ${Math.round(share)} %</span>`)}</p>
+      <p><${Presence} server=${server} /></p>
+      <p class="row-wide">${server.resources && load(server.resources).map(([word, share]) => html`<span key=${word} class=${share >= 90 ? "bad" : share >= 75 ? "warn" : ""}>${word} ${Math.round(share)} %</span>`)}</p>
       ${server.lastBackup && html`<p><a href="/customer/backups">Backup</a> <${BackupState} status=${server.lastBackup.status} /> ${whenOf(server.lastBackup)}</p>`}
-      ${server.presence === "offline" && html`<p class="warn">Its agents cannot reach this page until it is back. What you decide waits for it.</p>`}</div>
-    <span class="small"><${Presence} server=${server} /></span></li>`;
+      ${server.presence === "offline" && html`<p class="warn">Its agents cannot reach this page until it is back. What you decide waits for it.</p>`}</div></li>`;
 }
 
 function Agents({ servers }) {
@@ -99,6 +99,8 @@ function Activity({ list }) {
 }
 
 function title(waiting, servers) {
+  const { since } = link.value;
+  if (!connected() && since) return waiting ? `${waiting} ${waiting === 1 ? "request" : "requests"} waited at ${clock(since)}` : "Home";
   if (approvals.loaded.value && waiting) return `${waiting} ${waiting === 1 ? "request waits" : "requests wait"} for you`;
   if (!approvals.loaded.value || !servers) return "Home";
   if (servers.length && servers.every((one) => !one.serverId)) return "Your server is on its way";
@@ -107,6 +109,7 @@ function title(waiting, servers) {
 }
 
 function subtitle(waiting) {
+  if (!connected() && link.value.since) return "This page may be out of date.";
   if (waiting) return `Nothing below runs until you decide. The next one expires ${when(pending.value.map((one) => one.expiresAt).sort()[0], "at ")}.`;
   return "When an agent wants to do something risky, it stops and asks here.";
 }
@@ -121,7 +124,7 @@ export function Dashboard() {
     return told ? { ...one, serverId: told.id, presence: told.presence, lastSeenAt: told.lastSeenAt, resources: told.resources ?? one.resources } : one;
   });
   return html`<${ConnectionBanner} />
-    <header class="page-head"><div><h1 tabindex="-1">${title(connected() ? waiting : 0, servers)}</h1><p>${subtitle(connected() ? waiting : 0)} <${AsOf} /></p></div></header>
+    <header class="page-head"><div><h1 tabindex="-1">${title(waiting, servers)}</h1><p>${subtitle(waiting)} <${AsOf} /></p></div></header>
     ${record.fault && html`<${Wrong}>${record.fault.message} ${data ? "What is shown may be out of date. " : ""}<button class="as-link" type="button" onClick=${record.load}>Try again</button><//>`}
     <div class="cols cols-wide"><div class="stack stack-l"><${Waiting} />
       ${!data ? !record.fault && html`<${Bones} label="your servers" />` : html`
