@@ -75,10 +75,11 @@ async def drive(pid: int, port: int, token: str | None, requests: int, connectio
 
 
 @contextmanager
-def bare_peer(port: int, answer: object) -> Iterator[int]:
-    """The bare routes as a process; its pid."""
+def bare_peer(port: int, answer: object, hub: HubProcess) -> Iterator[int]:
+    """The bare routes as a process, beside the Hub's database; its pid."""
     words = [sys.executable, "-m", "bench.peers.quart_bare", "--port", str(port), "--answer", json.dumps(answer)]
-    process = subprocess.Popen(words, stdin=subprocess.DEVNULL)
+    words += ["--database", f"postgresql://hub@/hub?host={hub.state}/postgres"]
+    process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
         yield process.pid
     finally:
@@ -132,6 +133,12 @@ async def beside_the_peer(
     async def read_bare(http: Http) -> int:
         return (await http.call("GET", "/things"))[0]
 
+    async def read_asked(http: Http) -> int:
+        return (await http.call("GET", "/asked"))[0]
+
+    async def look(http: Http) -> int:
+        return (await http.call("GET", "/healthz"))[0]
+
     async def decide_bare(http: Http) -> int:
         return (await http.call("POST", "/things/7", {"action": "deny"}))[0]
 
@@ -142,11 +149,13 @@ async def beside_the_peer(
         await probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     shown: dict[str, list[Load]] = {}
-    with bare_peer(port, answer) as peer:
+    with bare_peer(port, answer, hub) as peer:
         await _listening(port)
         plans: list[tuple[str, int, int, str | None, Call]] = [
             ("GET approvals, the Hub", hub.pid, hub.port, customer, read),
+            ("GET /healthz, the Hub", hub.pid, hub.port, None, look),
             ("GET, bare route", peer, port, None, read_bare),
+            ("GET, bare route with one SELECT", peer, port, None, read_asked),
             ("POST approvals, the Hub", hub.pid, hub.port, customer, decide),
             ("POST, bare route", peer, port, None, decide_bare),
         ]
@@ -161,6 +170,8 @@ async def beside_the_peer(
     for verb, bare in (("GET approvals", "GET"), ("POST approvals", "POST")):
         ratio = costs[f"{verb}, the Hub"] / costs[f"{bare}, bare route"]
         click.echo(f"{verb}: {ratio:.2f} of a bare route's CPU time (goal: at most {GOAL:g})")
+    asking = costs["GET, bare route with one SELECT"]
+    click.echo(f"GET approvals: {costs['GET approvals, the Hub'] / asking:.2f} of a bare route's that asks one SELECT")
 
 
 async def _fill(hub: HubProcess, order_id: str, customer_id: str, server_id: str, many: int) -> None:
