@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from actors.tenant.changes import DeployAgent
@@ -49,9 +51,52 @@ def test_a_template_opens_no_gate_and_gives_nothing_critical(template: AgentTemp
 def test_a_character_says_who_how_and_what_not(template: AgentTemplate):
     lines = template.soul_md.splitlines()
     assert lines[0] == f"# {template.name}"
-    assert 25 <= len(lines) <= 40
+    assert 25 <= len(lines) <= 45
+    assert max(len(line) for line in lines) <= 120
     for heading in ("## Identity", "## How you work", "## Limits", "## Tone"):
         assert heading in lines
+
+
+@EACH
+def test_tools_named_in_a_character_are_its_own(template: AgentTemplate):
+    named = re.findall(r"`([a-z]+(?:_[a-z]+)+)`", template.soul_md)
+    assert named, "a character names the tool for what it must not put off"
+    assert [tool for tool in named if tool not in TOOL_TABLE or tool not in template.tools_allowed] == []
+
+
+@EACH
+def test_a_character_says_what_to_do_in_an_emergency(template: AgentTemplate):
+    rule = template.soul_md.partition("## Limits")[2].partition("- In an emergency")[2].partition("\n## ")[0]
+    assert "tell the owner" in " ".join(rule.split())
+
+
+@EACH
+def test_what_a_template_denies_it_does_not_allow(template: AgentTemplate):
+    assert set(template.tools_allowed) & set(template.tools_denied) == set()
+    assert len(set(template.tools_denied)) == len(template.tools_denied)
+
+
+@pytest.mark.parametrize(
+    ("role", "sentence", "denied"),
+    [
+        (
+            "sales",
+            "Never post or send an invoice, never register a payment",
+            {"odoo_invoice_post", "odoo_invoice_send", "odoo_payment_register"},
+        ),
+        (
+            "secretary",
+            "You delete nothing",
+            {"file_delete", "nextcloud_file_delete", "email_delete", "calendar_delete", "contact_delete"},
+        ),
+        ("it-admin", "Never delete a backup", {"backup_delete"}),
+        ("it-admin", "the firewall: report, propose, and let a person decide", {"firewall_update"}),
+    ],
+)
+def test_what_a_character_must_never_do_is_denied(role: str, sentence: str, denied: set[str]):
+    template = TEMPLATES[role]
+    assert sentence in template.soul_md
+    assert denied <= set(template.tools_denied)
 
 
 def test_every_application_has_tools():
