@@ -20,7 +20,7 @@ from tests.people import People
 ORDERS = "/api/v1/admin/orders"
 
 
-class _Told(msgspec.Struct):
+class UsageTold(msgspec.Struct):
     number: int
 
 
@@ -79,7 +79,7 @@ async def test_what_a_role_may_not_watch_is_left_out_of_its_pages(town: Town) ->
 
     def report(connection: Any) -> None:
         for number in range(4):
-            told = events.NewEvent("usage.reported", _Told(number), None, parse_id("ord", tenant.order_id))
+            told = events.NewEvent("usage.reported", UsageTold(number), None, parse_id("ord", tenant.order_id))
             events.emit_all(connection, [told])
 
     await tenant.ask()
