@@ -70,7 +70,7 @@ function Server({ server }) {
   return html`<li class="item"><${Icon} name="server" /><div><b><${Said} text=${server.domain} fold=${80} /></b>
       <p><${Presence} server=${server} /></p>
       <p class="row-wide">${server.resources && load(server.resources).map(([word, share]) => html`<span key=${word} class=${share >= 90 ? "bad" : share >= 75 ? "warn" : ""}>${word} ${Math.round(share)} %</span>`)}</p>
-      ${server.lastBackup && html`<p><a href="/customer/backups">Backup</a> <${BackupState} status=${server.lastBackup.status} /> ${whenOf(server.lastBackup)}</p>`}
+      ${server.lastBackup && html`<p>Backup <${BackupState} status=${server.lastBackup.status} /> ${whenOf(server.lastBackup)}</p>`}
       ${server.presence === "offline" && html`<p class="warn">Its agents cannot reach this page until it is back. What you decide waits for it.</p>`}</div></li>`;
 }
 
@@ -128,7 +128,7 @@ export function Dashboard() {
     ${record.fault && html`<${Wrong}>${record.fault.message} ${data ? "What is shown may be out of date. " : ""}<button class="as-link" type="button" onClick=${record.load}>Try again</button><//>`}
     <div class="cols cols-wide"><div class="stack stack-l"><${Waiting} />
       ${!data ? !record.fault && html`<${Bones} label="your servers" />` : html`
-        <section class="section" aria-labelledby="da-s"><header><h2 id="da-s">${servers.length > 1 ? "Servers" : "Server"}</h2></header>
+        <section class="section" aria-labelledby="da-s"><header><h2 id="da-s">${servers.length > 1 ? "Servers" : "Server"}</h2><a class="push small" href="/customer/backups">Backups</a></header>
           ${servers.length ? html`<ul class="rows">${servers.map((one) => html`<${Server} key=${one.orderId} server=${one} />`)}</ul>`
             : html`<p class="none hint">No order yet. As soon as yours is here, this page shows by itself how far your server is.</p>`}</section>
         <${Activity} list=${data.recentActivity} />`}</div>
