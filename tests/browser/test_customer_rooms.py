@@ -154,17 +154,23 @@ def test_a_pointer_chooses_a_bar_and_usage_is_pushed(used: World, world: World) 
     expect(lines.get_by_role("row").nth(1)).to_contain_text("5,000,000")
 
 
-def test_billing_tells_the_period_and_the_months(used: World, world: World) -> None:
+def test_billing_tells_the_period_its_overage_and_what_founding_members_have(used: World, world: World) -> None:
     page = _room(world, "billing", "Billing")
-    months = page.get_by_role("table", name="Months")
-    expect(months.get_by_role("row").nth(1)).to_contain_text("Running")
-    read = world.staff.call("GET", f"/api/v1/admin/customers/{world.customer_id}")
-    words = "of .* tokens" if read["subscription"] else "tokens this month"
-    expect(page.locator(".pool")).to_contain_text(re.compile(words))
-    if not read["foundingMember"]:
-        world.staff.call("POST", f"/api/v1/admin/customers/{world.customer_id}/founding-member")
+    month = page.get_by_role("table", name="Months").get_by_role("row").nth(1)
+    expect(month).to_contain_text("Running")
+    expect(month).to_contain_text("7.5 M")
+    expect(page.locator(".pool")).to_contain_text("of 7.5 M tokens")
+    _use(world, 40_000_000, agent="it-admin")
+    expect(page.get_by_text("over the limit.")).to_be_visible()  # pushed
+    expect(page.get_by_role("row", name=re.compile("tokens beyond the limit, at €.1.50 a million"))).to_be_visible()
+    world.staff.call("POST", f"/api/v1/admin/customers/{world.customer_id}/founding-member")
     page.reload()
-    expect(page.get_by_text(re.compile("Founding member, number 1|You have no plan yet")).first).to_be_visible()
+    expect(page.get_by_text("Founding member, number 1")).to_be_visible()
+    expect(page.get_by_text("15 M instead of 7.5 M a month")).to_be_visible()
+    expect(page.locator(".pool")).to_contain_text("of 15 M tokens")
+    assert violations(page) == []
+    page.set_viewport_size({"width": 360, "height": 780})
+    assert overflow(page) == []
 
 
 def test_backups_tell_what_a_failed_one_means(used: World, world: World) -> None:
