@@ -86,8 +86,8 @@ def test_what_a_template_denies_it_does_not_allow(template: AgentTemplate):
         ),
         (
             "secretary",
-            "You delete nothing",
-            {"file_delete", "nextcloud_file_delete", "email_delete", "calendar_delete", "contact_delete"},
+            "You delete nothing by yourself",
+            {"file_delete", "nextcloud_file_delete"},
         ),
         ("it-admin", "Never delete a backup", {"backup_delete"}),
         ("it-admin", "the firewall: report, propose, and let a person decide", {"firewall_update"}),
