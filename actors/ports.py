@@ -138,13 +138,18 @@ class Incoming(msgspec.Struct):
 
 
 class Taken(msgspec.Struct):
-    """The book's verdict on a message; `code` None means accepted. `approval` is set for approval requests."""
+    """The book's verdict on a message; `code` None means accepted. `approval` is set for approval requests.
+
+    Args:
+        owner: the customer whose the approval is.
+    """
 
     message_id: str
     code: str | None = None
     reason: str = ""
     temporary: bool = False
     approval: CommandApproval | None = None
+    owner: UUID | None = None
     repeated: bool = False
 
 

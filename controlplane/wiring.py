@@ -80,6 +80,7 @@ from controlplane.store.system_settings import NEWS as SETTINGS
 from controlplane.store.system_settings import SettingStore
 from controlplane.store.tenant_book import PostgresTenantBook
 from controlplane.store.usage import UsageStore
+from controlplane.store.waiting_approvals import WaitingApprovals
 from controlplane.store.webhook_carriers import WebhookStore
 from controlplane.store.webhooks import ServerWebhookStore
 from protocol.console import ADMIN_SOCKET_PATH, CUSTOMER_SOCKET_PATH
@@ -104,7 +105,8 @@ async def open_hub(
     clock, randomness = SystemClock(), SystemRandomness()
     ids = SystemIds(clock, randomness)
     master_keys = settings.master_key or folder.master_keys()
-    tenant_book = PostgresTenantBook(database, ids=ids, heartbeat_seconds=settings.heartbeat_seconds)
+    waiting = WaitingApprovals()
+    tenant_book = PostgresTenantBook(database, ids=ids, heartbeat_seconds=settings.heartbeat_seconds, waiting=waiting)
     async with ActorSystem.open(clock=clock, ids=ids, randomness=randomness, refusals=(Fault,)) as system:
         plant(
             system,
@@ -118,7 +120,7 @@ async def open_hub(
         mail = build_mail(database, settings, chosen, sealer, clock=clock, randomness=randomness)
         identity = open_identity(database, settings, folder, sealer, mail, clock=clock, ids=ids, randomness=randomness)
         seals = {"older seals of settings": partial(seal_settings_anew, chosen, sealer)}
-        approvals = ApprovalStore(database)
+        approvals = ApprovalStore(database, waiting=waiting)
         jobs = _jobs(database, system, tenant_book, approvals, {**identity.sweeps, **seals}, clock)
         hub = Hub(
             clock=clock,

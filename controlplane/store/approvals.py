@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -19,14 +18,12 @@ from controlplane.store import events
 from controlplane.store.database import Database
 from controlplane.store.fetching import Query
 from controlplane.store.keys import key_of
+from controlplane.store.waiting_approvals import WaitingApprovals
 from protocol.faults import NotFound
 from protocol.ids import ApprovalId, OrderId, format_id
 from protocol.objects import CommandApproval, DecidedBy
 from protocol.tenant import ApprovalRequest
 from protocol.words import ApprovalStatus, CommandClass
-
-#: How many approvals' orders a node remembers.
-REMEMBERED: Final = 10_000
 
 COLUMNS = (
     "id, order_id, customer_id, request_id, agent_id, command_class, tool_name, tool_args, args_hash, human_readable,"
@@ -37,6 +34,8 @@ COLUMNS = (
 #: How far its decision has come: of no row that still waits.
 _DELIVERED = "FROM deliveries d WHERE d.reference = command_approvals.id AND d.kind = 'approvalSettled'"
 _WIDTH: Final = COLUMNS.count(",") + 1
+#: Where in a row of COLUMNS its customer stands.
+OWNER: Final = 2
 DELIVERY = f"(SELECT d.sent_at {_DELIVERED}) AS sent_at, (SELECT d.acknowledged_at {_DELIVERED}) AS acknowledged_at"
 
 _INSERT = text(f"""
@@ -92,7 +91,14 @@ _LIST = {
 }
 
 
-def ask(connection: Connection, asked: list[tuple[Incoming, ApprovalRequest]], ids: Ids) -> list[CommandApproval]:
+class Owned(NamedTuple):
+    """An approval, and whose it is."""
+
+    approval: CommandApproval
+    customer_id: UUID
+
+
+def ask(connection: Connection, asked: list[tuple[Incoming, ApprovalRequest]], ids: Ids) -> list[Owned]:
     """Write approval requests; the same `requestId` of the same order again is the approval it made before."""
     rows = [
         {
@@ -112,13 +118,13 @@ def ask(connection: Connection, asked: list[tuple[Incoming, ApprovalRequest]], i
         for incoming, request in asked
     ]
     inserted = connection.execute(_INSERT, {name: [row[name] for row in rows] for name in rows[0]}).all()
-    found = {(row.order_id, row.request_id): approval_of(row) for row in inserted}
+    found = {(row.order_id, row.request_id): _owned(row) for row in inserted}
     events.emit_all(connection, [_told("requested", row, row.requested_at) for row in inserted])
     missing = [row for row in rows if (row["order_id"], row["request_id"]) not in found]
     if missing:
         keys = {name: [row[name] for row in missing] for name in ("order_id", "request_id")}
         for row in connection.execute(_BY_REQUEST, keys):
-            found[(row.order_id, row.request_id)] = approval_of(row)
+            found[(row.order_id, row.request_id)] = _owned(row)
     return [found[(incoming.order_id, request.id)] for incoming, request in asked]
 
 
@@ -213,6 +219,10 @@ def approval_of(row: Sequence[Any]) -> CommandApproval:
     )
 
 
+def _owned(row: Row[Any]) -> Owned:
+    return Owned(approval_of(row), row.customer_id)
+
+
 def _told(what: str, row: Row[Any], at: datetime) -> events.NewEvent:
     return events.NewEvent(f"approval.{what}", approval_of(row), at, row.order_id, row.customer_id)
 
@@ -222,22 +232,24 @@ def _count_overdue(connection: Connection, at: datetime) -> int:
 
 
 class ApprovalStore:
-    """Reads of approvals; what changes them goes through their tenant."""
+    """Reads of approvals; what changes them goes through their tenant.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        waiting: what is known already, and told of whatever is read.
+    """
+
+    def __init__(self, database: Database, *, waiting: WaitingApprovals) -> None:
         self._database = database
-        self._orders: OrderedDict[ApprovalId, OrderId] = OrderedDict()
+        self._waiting = waiting
 
     async def order_of(self, approval_id: ApprovalId, *, scope: Scope) -> OrderId:
-        """The order an approval belongs to, which never changes and so is remembered.
-
-        What is remembered may be another customer's: whoever goes on from here still passes their scope.
+        """The order an approval belongs to, which never changes.
 
         Raises:
-            NotFound: it does not exist within the scope, or at all.
+            NotFound: it does not exist within the scope.
         """
-        known = self._orders.get(approval_id)
-        return known if known is not None else (await self.get(approval_id, scope=scope)).order_id
+        known = self._waiting.find(approval_id, scope=scope)
+        return known.order_id if known is not None else (await self.get(approval_id, scope=scope)).order_id
 
     async def get(self, approval_id: ApprovalId, *, scope: Scope) -> CommandApproval:
         """One approval.
@@ -246,8 +258,9 @@ class ApprovalStore:
             NotFound: it does not exist within the scope.
         """
         key = key_of("appr", approval_id)
-        approval = one_of(await self._database.fetch(ONE, id=key, customer_id=scope.customer_id), key)
-        self._remember(approval)
+        rows = await self._database.fetch(ONE, id=key, customer_id=scope.customer_id)
+        approval = one_of(rows, key)
+        self._waiting.remember(approval, rows[0][OWNER])
         return approval
 
     async def overdue(self, *, at: datetime) -> int:
@@ -280,14 +293,8 @@ class ApprovalStore:
         page_of, count_of = _LIST[" ".join(owned) or "all"]
         rows = await self._database.fetch(page_of, **values, limit=page_size, offset=(page - 1) * page_size)
         found = [approval_of(row) for row in rows]
-        for approval in found:
-            self._remember(approval)
+        for approval, row in zip(found, rows, strict=True):
+            self._waiting.remember(approval, row[OWNER])
         if not rows and page > 1:
             rows = await self._database.fetch(count_of, **values)
         return found, rows[0][-1] if rows else 0
-
-    def _remember(self, approval: CommandApproval) -> None:
-        self._orders[approval.id] = approval.order_id
-        self._orders.move_to_end(approval.id)
-        if len(self._orders) > REMEMBERED:
-            self._orders.popitem(last=False)

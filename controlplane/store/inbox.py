@@ -69,9 +69,10 @@ class Inbox:
             if isinstance(incoming.message, ApprovalRequest) and _key(incoming) not in verdicts
         ]
         if asked:
-            for (incoming, request), approval in zip(asked, approvals.ask(connection, asked, self._ids), strict=True):
+            for (incoming, request), owned in zip(asked, approvals.ask(connection, asked, self._ids), strict=True):
                 key = _key(incoming)
-                verdicts[key] = Taken(request.id, approval=approval, repeated=key not in arrived)
+                repeated = key not in arrived
+                verdicts[key] = Taken(request.id, approval=owned.approval, owner=owned.customer_id, repeated=repeated)
         new = [incoming for incoming in batch if _key(incoming) not in verdicts]
         # In the order in which everybody locks: approvals, then servers, then what hangs on them.
         outcomes = [incoming for incoming in new if isinstance(incoming.message, ApprovalOutcomeReport)]

@@ -19,8 +19,9 @@ from controlplane.store.database import Database
 from controlplane.store.fetching import Query
 from controlplane.store.keys import key_of
 from controlplane.store.transaction import tell_after_commit
+from controlplane.store.waiting_approvals import WaitingApprovals
 from protocol.faults import Conflict, NotFound
-from protocol.ids import format_id, uuid7
+from protocol.ids import ApprovalId, format_id, uuid7
 from protocol.objects import CommandApproval, DecidedBy
 from protocol.tenant import ApprovalSettled, encode
 from protocol.words import ApprovalAction, ApprovalStatus, SettledAction
@@ -42,6 +43,7 @@ _SETTLE = text("""
             decided_by_id = :by_id, decided_by_name = :by_name, reason = :reason
         FROM asked u
         WHERE a.id = u.id AND a.order_id = :order_id AND a.status = 'PENDING'
+          AND (CAST(:owner AS uuid) IS NULL OR a.customer_id = :owner)
           AND (a.expires_at <= :at) = CAST(:expiring AS boolean)
         RETURNING a.id, a.customer_id
     ), counted AS (
@@ -86,19 +88,23 @@ async def settle(
     author: Author,
     scope: Scope,
     at: datetime,
+    waiting: WaitingApprovals,
 ) -> Settled:
     """Decide an approval: the first decision before its expiry wins.
+
+    Args:
+        waiting: spares reading it first, where it is known.
 
     Raises:
         NotFound: it does not exist within the scope.
         Conflict: it is settled already, or its time is over; `details` is the approval as it stands.
     """
-    asked = {"id": approval_id, "customer_id": scope.customer_id}
-    pending = one_of(await database.fetch(ONE, **asked), approval_id)
-    if pending.order_id != format_id("ord", order_id):
-        raise NotFound(f"approval {pending.id} does not exist")
-    if pending.status is not ApprovalStatus.PENDING or pending.expires_at <= at:
-        raise _lost(pending)
+    name = ApprovalId(format_id("appr", approval_id))
+    pending = waiting.find(name, scope=scope)
+    if pending is None or pending.expires_at <= at:
+        pending = await _read(database, order_id, approval_id, scope)
+        if pending.status is not ApprovalStatus.PENDING or pending.expires_at <= at:
+            raise _lost(pending)
     settled = msgspec.structs.replace(
         pending,
         status=ApprovalStatus.APPROVED if action is ApprovalAction.APPROVE else ApprovalStatus.DENIED,
@@ -107,10 +113,23 @@ async def settle(
         reason=reason,
     )
     values = _values(order_id, [settled], SettledAction(action.value), author=author, at=at)
-    rows = await database.fetch(_DECIDE, **values)
-    if not rows:  # another decision came between reading and writing
-        raise _lost(one_of(await database.fetch(ONE, **asked), approval_id))
+    rows = await database.fetch(_DECIDE, **values, owner=scope.customer_id)
+    waiting.forget(name)
+    if not rows:  # it was settled since it was read
+        raise _lost(await _read(database, order_id, approval_id, scope))
     return _settled(rows[0], settled)
+
+
+async def _read(database: Database, order_id: UUID, approval_id: UUID, scope: Scope) -> CommandApproval:
+    """The approval as it stands.
+
+    Raises:
+        NotFound: the order has none such within the scope.
+    """
+    approval = one_of(await database.fetch(ONE, id=approval_id, customer_id=scope.customer_id), approval_id)
+    if approval.order_id != format_id("ord", order_id):
+        raise NotFound(f"approval {approval.id} does not exist")
+    return approval
 
 
 def expire(connection: Connection, order_id: UUID, *, at: datetime, most: int) -> list[Settled]:
@@ -120,7 +139,7 @@ def expire(connection: Connection, order_id: UUID, *, at: datetime, most: int) -
         return []
     expired = [msgspec.structs.replace(approval_of(row), status=ApprovalStatus.EXPIRED, settled_at=at) for row in due]
     values = _values(order_id, expired, SettledAction.EXPIRE, author=Author.system(), at=at)
-    rows = connection.execute(_SETTLE, values).all()
+    rows = connection.execute(_SETTLE, {**values, "owner": None}).all()
     if rows:
         tell_after_commit(connection, events.NEWS)
         tell_after_commit(connection, audit.NEWS)

@@ -43,6 +43,7 @@ from controlplane.store import (
 from controlplane.store.database import Database
 from controlplane.store.group import GroupWriter
 from controlplane.store.inbox import Inbox
+from controlplane.store.waiting_approvals import WaitingApprovals
 from protocol.faults import Conflict, Overloaded, Unauthorized, ValidationError
 from protocol.ids import OrderId, ServerId, format_id
 from protocol.objects import RemoteCommand
@@ -100,10 +101,12 @@ class PostgresTenantBook:
 
     Args:
         heartbeat_seconds: told to wrappers in their configuration.
+        waiting: remembers what is asked for, and spares decisions the reading of it.
     """
 
-    def __init__(self, database: Database, *, ids: Ids, heartbeat_seconds: int) -> None:
+    def __init__(self, database: Database, *, ids: Ids, heartbeat_seconds: int, waiting: WaitingApprovals) -> None:
         self._database = database
+        self._waiting = waiting
         self._ids = ids
         self._heartbeat_seconds = heartbeat_seconds
         self._progress: GroupWriter[Progress, None] = GroupWriter(
@@ -177,6 +180,7 @@ class PostgresTenantBook:
             author=author,
             scope=scope,
             at=at,
+            waiting=self._waiting,
         )
 
     async def expire(self, order_id: UUID, *, at: datetime) -> Expired:
@@ -239,10 +243,18 @@ class PostgresTenantBook:
         self._hand_over(self._beats, beat, "tenant.heartbeat_not_stored")
 
     def take(self, incoming: Incoming, done: Callable[[Outcome[Taken]], object]) -> None:
-        self._inbox.add(incoming, lambda result: done(_judged(incoming, result)))
+        self._inbox.add(incoming, lambda result: done(self._noted(_judged(incoming, result))))
 
     async def take_now(self, incoming: Incoming) -> Taken:
-        return _judged(incoming, await outcome.acapture(self._inbox.write, incoming)).unwrap()
+        return self._noted(_judged(incoming, await outcome.acapture(self._inbox.write, incoming))).unwrap()
+
+    def _noted(self, result: outcome.Outcome[Taken]) -> outcome.Outcome[Taken]:
+        """The same; an approval that it brought is remembered."""
+        if isinstance(result, outcome.Value):
+            taken = result.value
+            if taken.approval is not None and taken.owner is not None:
+                self._waiting.remember(taken.approval, taken.owner)
+        return result
 
     def _hand_over(self, writer: GroupWriter[Any, None], item: object, failure: str) -> None:
         """For what may be lost: state is told again, and what was acknowledged is said again by the next hello."""

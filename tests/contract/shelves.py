@@ -22,6 +22,7 @@ from controlplane.store.database import Database
 from controlplane.store.tables.accounts import users
 from controlplane.store.tables.orders import orders
 from controlplane.store.tenant_book import PostgresTenantBook
+from controlplane.store.waiting_approvals import WaitingApprovals
 from protocol.canonical import args_hash
 from protocol.ids import OrderId, format_id, parse_id
 from protocol.objects import CommandApproval, RemoteCommand
@@ -132,7 +133,10 @@ class PostgresShelf:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.ids = SystemIds(SystemClock(), SystemRandomness())
-        self.book: PostgresTenantBook = PostgresTenantBook(database, ids=self.ids, heartbeat_seconds=30)
+        self.waiting = WaitingApprovals()
+        self.book: PostgresTenantBook = PostgresTenantBook(
+            database, ids=self.ids, heartbeat_seconds=30, waiting=self.waiting
+        )
 
     async def run(self, statement: str, **values: Any) -> list[Any]:
         """Run one statement; its rows."""

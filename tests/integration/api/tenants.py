@@ -38,6 +38,7 @@ from controlplane.store.preferences import PreferenceStore
 from controlplane.store.servers import ServerStore, prefix_of
 from controlplane.store.tenant_book import PostgresTenantBook
 from controlplane.store.usage import UsageStore
+from controlplane.store.waiting_approvals import WaitingApprovals
 from controlplane.store.webhooks import ServerWebhookStore
 from protocol.faults import Fault
 from protocol.ids import OrderId
@@ -204,11 +205,12 @@ async def open_town(people: People) -> AsyncIterator[Town]:
     async with ActorSystem.open(
         clock=hub.clock, ids=hub.ids, randomness=SystemRandomness(), refusals=(Fault,)
     ) as system:
-        book = PostgresTenantBook(database, ids=hub.ids, heartbeat_seconds=30)
+        waiting = WaitingApprovals()
+        book = PostgresTenantBook(database, ids=hub.ids, heartbeat_seconds=30, waiting=waiting)
         plant(system, tenant_book=book, order_book=PostgresOrderBook(database), heartbeat_seconds=30)
         hub.system = system
         hub.agents = AgentStore(database, clock=hub.clock, ids=hub.ids, heartbeat_seconds=30)
-        hub.approvals, hub.commands = ApprovalStore(database), CommandStore(database)
+        hub.approvals, hub.commands = ApprovalStore(database, waiting=waiting), CommandStore(database)
         hub.events = EventStore(database)
         hub.questions = LiveQueries(hub.tenant, hub.ids)
         hub.servers = ServerStore(database, ids=hub.ids, randomness=hub.randomness, heartbeat_seconds=30)

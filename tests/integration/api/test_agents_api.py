@@ -27,6 +27,7 @@ from controlplane.store.order_book import PostgresOrderBook
 from controlplane.store.orders import NewOrder
 from controlplane.store.tables.tenants import server_connections
 from controlplane.store.tenant_book import PostgresTenantBook
+from controlplane.store.waiting_approvals import WaitingApprovals
 from protocol.faults import Fault
 from protocol.ids import OrderId, format_id, parse_id
 from protocol.objects import AgentConfig
@@ -117,7 +118,7 @@ async def town(people: People) -> AsyncIterator[Town]:
     async with ActorSystem.open(
         clock=hub.clock, ids=hub.ids, randomness=SystemRandomness(), refusals=(Fault,)
     ) as system:
-        book = PostgresTenantBook(database, ids=hub.ids, heartbeat_seconds=30)
+        book = PostgresTenantBook(database, ids=hub.ids, heartbeat_seconds=30, waiting=WaitingApprovals())
         plant(system, tenant_book=book, order_book=PostgresOrderBook(database), heartbeat_seconds=30)
         hub.system = system
         hub.agents = AgentStore(database, clock=hub.clock, ids=hub.ids, heartbeat_seconds=30)

@@ -163,7 +163,7 @@ async def test_commands_belong_to_their_server(shelf: PostgresShelf) -> None:
 
 async def test_approvals_are_listed_by_status_owner_and_order(shelf: PostgresShelf) -> None:
     mine, theirs = await registered(shelf), await registered(shelf)
-    store = ApprovalStore(shelf.database)
+    store = ApprovalStore(shelf.database, waiting=shelf.waiting)
     pending = [await asked(shelf, mine, at=after(seconds=number)) for number in range(3)]
     foreign = await asked(shelf, theirs)
     done = (await decide(shelf, mine, await asked(shelf, mine))).approval
