@@ -8,9 +8,7 @@ from typing import Any, Final, TypeAlias
 import outcome
 from asyncpg import PostgresError
 from sqlalchemy.dialects.postgresql import asyncpg
-from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.sql import ClauseElement
-from sqlalchemy.util import greenlet_spawn
 
 from controlplane.store import border
 from controlplane.store.transaction import Desk, SoftCancel, Stage, Transaction
@@ -72,16 +70,18 @@ class Fetch(Transaction[list[Record]]):
         self.values = query.in_order(values)
 
     async def _attempt(self) -> list[Record]:
-        held: PoolProxiedConnection = await greenlet_spawn(self.engine.sync_engine.pool.connect)
+        held = self.desk.held
+        connection = await held.take()
         try:
-            rows = await self._ask(held.driver_connection)
+            rows = await self._ask(connection.driver_connection)
         except BaseException as error:
             # As SQLAlchemy does: a connection that was left in the middle of something serves nobody any more.
             if border.session_is_over(error) or not isinstance(error, Exception | SoftCancel):
-                held.invalidate(error)
+                held.drop(connection, error)
+            else:
+                held.give_back(connection)
             raise
-        finally:
-            held.close()
+        held.give_back(connection)
         if rows:
             self.news |= self.query.news
         return rows

@@ -15,6 +15,7 @@ from sqlalchemy.engine import URL
 from controlplane.store import border
 from controlplane.store.bridge import Bridge
 from controlplane.store.engine import Limits, build_engine, build_unlimited_engine
+from controlplane.store.held import HeldConnections
 from controlplane.store.transaction import Stage, Transaction
 from protocol.faults import Overloaded
 
@@ -43,6 +44,7 @@ class Lanes:
         self.reader = self.writer.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         self.looker = self.writer.execution_options(isolation_level="AUTOCOMMIT")
         self.unlimited = build_unlimited_engine(url, limits, opened=self._count_connection)
+        self.held = HeldConnections(self.writer.sync_engine.pool, most=limits.pool_size // 2)
         self._limits = limits
         self._queue: deque[Transaction[Any]] = deque()
         self._listeners: dict[str, list[Callable[[], object]]] = {}
@@ -75,6 +77,10 @@ class Lanes:
         if reached is not None:
             self._learn(reached)
         self._fill()
+
+    def make_room(self) -> None:
+        """Leave enough connections in the pool for all that run: each needs one at most."""
+        self.held.keep_at_most(self._limits.pool_size - self.running)
 
     def uniform(self, low: float, high: float) -> float:
         """Jitter."""
@@ -118,6 +124,7 @@ class Lanes:
                 log.info("database.reached")
             else:
                 log.warning("database.lost")
+                self.held.keep_at_most(0)
         if not reached and not self._probing and not self._abandoned:
             # Nobody needs to call for it to be found again.
             self._probing = True
@@ -142,6 +149,7 @@ class Lanes:
         self._abandoned = True
         while self._queue:
             self._queue.popleft().end(outcome.Error(shutting_down()))
+        self.held.keep_at_most(0)
         if not self.running:
             await self.writer.dispose()
             await self.unlimited.dispose()

@@ -15,6 +15,7 @@ from sqlalchemy.util import greenlet_spawn
 
 from controlplane.store import border
 from controlplane.store.bridge import Bridge, Cancellable, TaskCancelled
+from controlplane.store.held import HeldConnections
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -42,7 +43,9 @@ class Desk(Protocol):
     """What a transaction needs of the desk that runs it; all on the database thread."""
 
     bridge: Bridge
+    held: HeldConnections
 
+    def make_room(self) -> None: ...
     def note_end(self, transaction: Transaction[Any], *, reached: bool | None) -> None: ...
     def tell(self, news: str) -> None: ...
     def uniform(self, low: float, high: float) -> float: ...
@@ -160,6 +163,7 @@ class Transaction(Generic[T]):
                 await self.desk.bridge.rest(self.desk.uniform(0.0, 0.005 * 4**conflicts))
 
     async def _attempt(self) -> T:
+        self.desk.make_room()
         result: T = await greenlet_spawn(self._on_connection)
         return result
 

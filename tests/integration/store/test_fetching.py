@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import trio
 from asyncpg import PostgresError
 from sqlalchemy import Connection, text
 
@@ -73,3 +74,28 @@ async def test_a_fetch_whose_connection_ends_under_it_says_what_became_of_it(not
     with pytest.raises(Overloaded, match="the outcome is unknown"):
         await notes.fetch(committing)
     assert [tuple(row) for row in await notes.fetch(Query(text("SELECT 2")))] == [(2,)]
+
+
+async def test_a_connection_kept_for_fetches_is_left_to_a_transaction_that_needs_it(database_url: str):
+    waits = Query(text("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = 7 AND NOT granted"))
+    async with Database.open(database_url, pool_size=2) as small:
+        await small.fetch(Query(text("SELECT pg_advisory_lock(7)")))
+        with trio.fail_after(30):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(small.write, run, "SELECT pg_advisory_xact_lock(7)")
+                while not await small.fetch(waits):
+                    await trio.lowlevel.checkpoint()
+                # Only the session that took the lock can let it go, and that is the one kept for fetches.
+                assert await small.write(scalar, "SELECT pg_advisory_unlock(7)") is True
+
+
+async def test_connections_kept_for_fetches_do_not_outlive_the_database(database_url: str):
+    others = Query(text("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> :pid"))
+    own = Query(text("SELECT pg_backend_pid()"))
+    async with Database.open(database_url) as watching:
+        [[pid]] = await watching.fetch(own)
+        async with Database.open(database_url) as brief:
+            await brief.fetch(own)
+        with trio.fail_after(30):
+            while await watching.fetch(others, pid=pid):
+                await trio.lowlevel.checkpoint()
