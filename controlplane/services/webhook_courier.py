@@ -91,11 +91,13 @@ class WebhookCourier:
         if free <= 0:
             return SAFETY_SECONDS  # each of them pokes at its end
         now = self._clock.now()
-        claims = await self._store.claim(now=now, lease=LEASE, most=free)
-        for claim in claims:
-            self._active += 1
-            nursery.start_soon(self._serve, claim)
+        # Mostly nothing is due, and one statement says so for less than a transaction that claims nothing.
         next_at = await self._store.next_attempt_at(now=now)
+        if next_at is not None and next_at <= now:
+            for claim in await self._store.claim(now=now, lease=LEASE, most=free):
+                self._active += 1
+                nursery.start_soon(self._serve, claim)
+            next_at = await self._store.next_attempt_at(now=now)
         if next_at is None:
             return SAFETY_SECONDS
         return min(max((next_at - self._clock.now()).total_seconds(), 0.0), SAFETY_SECONDS)

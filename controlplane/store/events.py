@@ -17,11 +17,12 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Connection, Row, select, text
+from sqlalchemy import Connection, select, text
 
 from actors.people import Scope
 from controlplane.store.database import Database
 from controlplane.store.event_kinds import KINDS
+from controlplane.store.fetching import Query
 from controlplane.store.keys import key_of, missing
 from controlplane.store.scope import covers
 from controlplane.store.tables.orders import orders
@@ -52,12 +53,17 @@ SETTLED: Final = "CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS 
 #: In SQL: the first transaction number that was not given yet.
 TO_COME: Final = "CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint)"
 
-_AFTER = text(f"""
-    SELECT {_COLUMNS} FROM events
-    WHERE (xid, id) > (CAST(:xid AS bigint), CAST(:id AS bigint)) AND xid < {SETTLED}
-    ORDER BY xid, id LIMIT :limit""")
-
-_HELD_BACK = text(f"SELECT EXISTS (SELECT 1 FROM events WHERE xid >= {SETTLED})")
+# One row at least: whether more is held back is said also where there is nothing to tell.
+_AFTER: Final = Query(
+    text(f"""
+        SELECT h.held_back, {", ".join(f"e.{name}" for name in _COLUMNS.split(", "))}
+        FROM (SELECT EXISTS (SELECT 1 FROM events WHERE xid >= {SETTLED}) AS held_back) AS h
+          LEFT JOIN (
+            SELECT {_COLUMNS} FROM events
+            WHERE (xid, id) > (CAST(:xid AS bigint), CAST(:id AS bigint)) AND xid < {SETTLED}
+            ORDER BY xid, id LIMIT :limit) AS e ON true
+        ORDER BY e.xid, e.id""")
+)
 
 _LATEST = text(f"SELECT {_COLUMNS} FROM events WHERE xid < {SETTLED} ORDER BY xid DESC, id DESC LIMIT :limit")
 
@@ -230,7 +236,8 @@ class EventStore:
 
     async def after(self, position: Position, *, limit: int = PAGE) -> News:
         """What has happened after `position`, in order."""
-        return await self._database.read(_after, position, limit)
+        rows = await self._database.fetch(_AFTER, xid=position.xid, id=position.id, limit=limit)
+        return News([_event_of(row[1:]) for row in rows if row[1] is not None], rows[0][0])
 
     async def gap(
         self,
@@ -287,11 +294,6 @@ def _begin(connection: Connection, most: int) -> tuple[Horizon, list[StoredEvent
 def _horizon(connection: Connection) -> Horizon:
     row = connection.execute(_HORIZON).one()
     return Horizon(row.epoch, Position(row.xid, row.id))
-
-
-def _after(connection: Connection, position: Position, limit: int) -> News:
-    rows = connection.execute(_AFTER, {"xid": position.xid, "id": position.id, "limit": limit}).all()
-    return News([_event_of(row) for row in rows], connection.execute(_HELD_BACK).scalar_one())
 
 
 def _gap(
@@ -356,5 +358,6 @@ def _sweep(connection: Connection, before: datetime) -> int:
     return connection.execute(_FORGET, place).rowcount
 
 
-def _event_of(row: Row[Any]) -> StoredEvent:
-    return StoredEvent(Position(row.xid, row.id), row.kind, row.at, row.order_id, row.customer_id, row.data.encode())
+def _event_of(row: Sequence[Any]) -> StoredEvent:
+    number, xid, at, kind, order_id, customer_id, data = row
+    return StoredEvent(Position(xid, number), kind, at, order_id, customer_id, data.encode())

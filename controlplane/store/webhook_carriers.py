@@ -19,6 +19,7 @@ from actors.runtime.ports import Ids
 from actors.tenant.presence import OFFLINE_AFTER_HEARTBEATS
 from controlplane.store import audit, events, outbox, progress
 from controlplane.store.database import Database
+from controlplane.store.fetching import Query
 from protocol.console import WebhooksTold
 from protocol.ids import OrderId, ServerId, format_id
 
@@ -49,8 +50,11 @@ _CLAIM = text(f"""
     RETURNING order_id""")
 
 # What nobody has claimed and nothing holds back is due already: another node was quicker with others.
-_NEXT_AT = text(f"""
-    SELECT min(coalesce(greatest(w.next_attempt_at, w.claimed_until), CAST(:now AS timestamptz))) FROM {_WAITING}""")
+_NEXT_AT: Final = Query(
+    text(f"""
+        SELECT min(coalesce(greatest(w.next_attempt_at, w.claimed_until), CAST(:now AS timestamptz)))
+        FROM {_WAITING}""")
+)
 
 _STATE = text(f"""
     SELECT s.id, s.acked_seq, s.issued_seq, s.safety_wrapper_url, s.key_sealed, w.seq, w.attempts
@@ -140,7 +144,9 @@ class WebhookStore:
 
     async def next_attempt_at(self, *, now: datetime) -> datetime | None:
         """When next something is due, or a claim runs out."""
-        return await self._database.look(_next_at, {"now": now, "silent_since": now - self._silence})
+        rows = await self._database.fetch(_NEXT_AT, now=now, silent_since=now - self._silence)
+        moment: datetime | None = rows[0][0]
+        return moment
 
     async def next(self, claim: Claim, *, now: datetime, lease: timedelta) -> Errand | None:
         """What to push now; the lease begins anew. None lets the tenant go: there is nothing, or a socket, or no key.
@@ -174,11 +180,6 @@ class WebhookStore:
 def _claim(connection: Connection, claim: UUID, values: dict[str, Any]) -> list[Claim]:
     taken = connection.execute(_CLAIM, {"claim": claim, **values}).scalars()
     return [Claim(order_id, claim) for order_id in taken]
-
-
-def _next_at(connection: Connection, values: dict[str, Any]) -> datetime | None:
-    moment: datetime | None = connection.execute(_NEXT_AT, values).scalar_one()
-    return moment
 
 
 def _next(
