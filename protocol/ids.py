@@ -43,7 +43,10 @@ PREFIXES: Final[dict[str, str]] = {
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS: Final = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
-_VALUES: Final = {letter: value for value, letter in enumerate(_ALPHABET)}
+#: From our letters to the digits of Python's base 32; any other letter becomes one that is no digit.
+_DIGITS: Final = dict.fromkeys(range(128), "!") | dict(
+    zip(map(ord, _ALPHABET), "0123456789abcdefghijklmnopqrstuv", strict=True)
+)
 _LENGTH: Final = 26
 _SHIFTS: Final = tuple(range(120, -1, -10))  # of the thirteen pairs of letters
 
@@ -75,12 +78,8 @@ def parse_id(prefix: str, text: str) -> UUID:
         ValueError: the prefix is another's, or the rest is not a canonical 26-letter UUID.
     """
     head, _, letters = text.rpartition("_")
-    if head != prefix or len(letters) != _LENGTH or letters[0] not in "01234567":
-        raise ValueError(f"not an id of the form {prefix}_…")
-    number = 0
-    for letter in letters:
-        value = _VALUES.get(letter)
-        if value is None:
-            raise ValueError(f"not an id of the form {prefix}_…")
-        number = number << 5 | value
-    return UUID(int=number)
+    if head == prefix and len(letters) == _LENGTH and letters.isascii() and letters[0] in "01234567":
+        digits = letters.translate(_DIGITS)
+        if "!" not in digits:
+            return UUID(int=int(digits, 32))
+    raise ValueError(f"not an id of the form {prefix}_…")

@@ -55,7 +55,8 @@ class Exchange:
         if hub.trusted_proxies:
             incoming.remote_address = incoming.forwarded_for(hub.trusted_proxies)
         incoming.request_id = incoming.sane_request_id or format_id("req", hub.ids.uuid7())
-        with structlog.contextvars.bound_contextvars(request_id=incoming.request_id):
+        bound = structlog.contextvars.bind_contextvars(request_id=incoming.request_id)
+        try:
             body = BodyReader(receive, incoming)
             answer = Answer()
             try:
@@ -64,6 +65,8 @@ class Exchange:
                 _refuse(answer, error, incoming)
             await answer.send(send, body, incoming, app.standing)
             _tell(hub, answer, incoming, hub.clock.monotonic() - began)
+        finally:
+            structlog.contextvars.reset_contextvars(**bound)
 
     async def _fill(self, answer: Answer, incoming: Incoming, found: Found, body: BodyReader) -> None:
         if found is None:

@@ -88,18 +88,20 @@ class PlainHttp(H11Protocol):
         the hint (Quart's) cancels this very task. What comes after, ending the connection or starting its idle
         timer, would never happen, and the connection would stay for ever. Hence the shield, with a deadline.
         """
-        with trio.CancelScope(shield=True):
-            with trio.move_on_after(RECYCLE_SECONDS):
-                await self._close_stream()
-            self.stream = None
-            await self._write(b"")
-            done = self.connection.our_state is h11.DONE and self.connection.their_state is h11.DONE
-            if done and not self.context.terminated.is_set():
-                self.connection.start_next_cycle()
-                await self.can_read.set()
-                await self.send(Updated(idle=True))
-            else:
-                await self.send(Closed())
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + RECYCLE_SECONDS):
+            await self._close_stream()
+        self.stream = None
+        if self._head:
+            with trio.CancelScope(shield=True):
+                await self._write(b"")
+        # From here on nothing waits, so that no cancellation comes between.
+        done = self.connection.our_state is h11.DONE and self.connection.their_state is h11.DONE
+        if done and not self.context.terminated.is_set():
+            self.connection.start_next_cycle()
+            await self.can_read.set()
+            await self.send(Updated(idle=True))
+        else:
+            await self.send(Closed())
 
     async def _send_h11_event(self, event: h11.Event) -> None:
         """Hypercorn writes head, body and end one by one; here the first two go together, and an empty end is none."""
@@ -193,8 +195,15 @@ class HttpConnection(TCPServer):
             await self.stream.aclose()
 
     async def protocol_send(self, event: Event) -> None:
-        """Write, close, or note whether a request is on its way; an idle time is a deadline here, and no task."""
-        if isinstance(event, Updated):
+        """Write, close, or note whether a request is on its way; an idle time is a deadline here, and no task.
+
+        An answer goes to the kernel at once. Only what that does not take has to wait, with locks and deadlines.
+        """
+        if isinstance(event, RawData):
+            rest = event.data if self.send_lock.locked() else self._deadline_stream.send_now(event.data)
+            if rest:
+                await super().protocol_send(RawData(rest))
+        elif isinstance(event, Updated):
             self._idle = event.idle
             if event.idle:
                 self._idle_until = trio.current_time() + self._options.idle_seconds

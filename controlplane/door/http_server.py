@@ -51,9 +51,7 @@ class HttpServer:
 
     async def serve(self, sock: socket.socket) -> None:
         """Serve one accepted non-blocking socket until it ends; raises nothing but cancellation."""
-        stream = DeadlineStream(
-            trio.SocketStream(trio.socket.from_stdlib_socket(sock)), stall_seconds=self._options.stall_seconds
-        )
+        stream = DeadlineStream(sock, stall_seconds=self._options.stall_seconds)
         self._streams.add(stream)
         connection = HttpConnection(self._app, self._config, self._context, stream, self._options)
         self._connections.add(connection)

@@ -16,15 +16,23 @@ class DeadlineStream:
     This deadline lies inside the shield; and `abort` closes the socket under it.
 
     Args:
-        stream: the accepted connection.
+        sock: the accepted connection, non-blocking.
         stall_seconds: how long the client may take for each 64 KiB.
     """
 
-    def __init__(self, stream: trio.SocketStream, *, stall_seconds: float) -> None:
-        self._stream = stream
+    def __init__(self, sock: socket.socket, *, stall_seconds: float) -> None:
+        self._sock = sock
+        self._stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
         self._stall_seconds = stall_seconds
         self._sending = False
-        self.socket = stream.socket
+        self.socket = self._stream.socket
+
+    def send_now(self, data: bytes) -> bytes:
+        """Give the kernel what it takes without waiting; returns the rest, which `send_all` sends or fails with."""
+        try:
+            return data[self._sock.send(data) :]
+        except OSError:  # no room, or the client is gone
+            return data
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send everything.
