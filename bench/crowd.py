@@ -67,9 +67,11 @@ _STATEMENTS = (
     f"""INSERT INTO events (at, kind, order_id, customer_id, data)
         SELECT {_AT}, 'order.changed', CASE WHEN n % 10 = 0 THEN :order_id END, NULL, '{{}}'
         FROM generate_series(1, :many) n""",
-    f"""INSERT INTO audit_entries (id, at, author_type, author_id, author_name, action, target)
+    f"""INSERT INTO audit_entries (id, at, author_type, author_id, author_name, action, target, request_id, order_id,
+            customer_id)
         SELECT gen_random_uuid(), {_AT}, 'staff', 'stf_' || n % 100, 'Fill', (ARRAY['order.created','order.changed',
-            'customer.created','staff.changed','approval.settled'])[1 + n % 5], 'ord_' || n
+            'customer.created','staff.changed','approval.settled'])[1 + n % 5], 'ord_' || n, 'req_' || n / 2,
+            CASE WHEN n % 10 = 0 THEN :order_id END, CASE WHEN n % 5 = 0 THEN :customer_id END
         FROM generate_series(1, :many) n""",
     f"""INSERT INTO staff (id, email, name, role, status, created_at, updated_at)
         SELECT gen_random_uuid(), 's' || n || '@fill.test', 'Fill', 'SUPPORT',

@@ -58,6 +58,7 @@ from controlplane.store.approval_mail import ApprovalMailStore
 from controlplane.store.approvals import ApprovalStore
 from controlplane.store.audit import NEWS as AUDIT
 from controlplane.store.audit_chain import Signer
+from controlplane.store.audit_log import AuditLog
 from controlplane.store.audit_sealing import AuditSealing
 from controlplane.store.backups import BackupStore
 from controlplane.store.billing import BillingStore
@@ -155,6 +156,7 @@ async def open_hub(
             billing=BillingStore(database, clock=clock),
             backups=BackupStore(database),
             activities=ActivityStore(database),
+            audit=AuditLog(database),
             upkeep=Upkeep(jobs, JobRunStore(database), clock=clock, ids=ids),
             cron_secret=settings.cron_secret or folder.cron_secret(),
             system=system,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from typing import Any, Final
 
 import trio
 
 from controlplane.api.body import BodyReader
 from controlplane.api.endpoint import Endpoint
-from controlplane.api.envelope import Raw
+from controlplane.api.envelope import Raw, Stream
 from controlplane.api.incoming import Incoming
 
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
@@ -47,7 +48,19 @@ class Standing:
 class Answer:
     """One answer; starts as a 200 without a body."""
 
-    __slots__ = ("body", "code", "content_type", "endpoint", "headers", "kind", "raw", "route", "status", "who")
+    __slots__ = (
+        "body",
+        "chunks",
+        "code",
+        "content_type",
+        "endpoint",
+        "headers",
+        "kind",
+        "raw",
+        "route",
+        "status",
+        "who",
+    )
 
     def __init__(self) -> None:
         self.status = 200
@@ -63,24 +76,26 @@ class Answer:
         self.kind: str | None = None
         self.who: str | None = None
         self.raw = False
+        #: What is sent instead of `body`, as it is made.
+        self.chunks: AsyncGenerator[bytes] | None = None
 
-    def take(self, raw: Raw) -> None:
+    def take(self, raw: Raw | Stream) -> None:
         """Become an answer that a handler made by hand."""
-        self.status = raw.status
         self.content_type = raw.content_type.encode("latin-1")
         self.headers += [
             (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in raw.headers.items()
         ]
-        self.body = raw.body
         self.raw = bool(raw.headers)
+        if isinstance(raw, Stream):
+            self.chunks = raw.chunks
+        else:
+            self.status, self.body = raw.status, raw.body
 
     async def send(self, send: Send, body: BodyReader, incoming: Incoming, standing: Standing) -> None:
         """Send everything; an unread request body is discarded between the answer and its end."""
-        headers: Headers = [
-            (b"content-type", self.content_type),
-            (b"content-length", b"%d" % len(self.body)),
-            (b"x-request-id", incoming.request_id.encode()),
-        ]
+        headers: Headers = [(b"content-type", self.content_type), (b"x-request-id", incoming.request_id.encode())]
+        if self.chunks is None:
+            headers.append((b"content-length", b"%d" % len(self.body)))
         if self.headers:
             headers += self.headers
         if self.raw:
@@ -90,6 +105,9 @@ class Answer:
         payload = b"" if incoming.method == "HEAD" else self.body
         start = {"type": "http.response.start", "status": self.status, "headers": headers}
         await send(start)
+        if self.chunks is not None:
+            await self._send_chunks(self.chunks, send, body, wanted=incoming.method != "HEAD")
+            return
         if body.finished:
             await send({"type": "http.response.body", "body": payload, "more_body": False})
             return
@@ -99,5 +117,22 @@ class Answer:
             return
         async with trio.open_nursery() as nursery:
             nursery.start_soon(body.discard_for_ever)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            nursery.cancel_scope.cancel()
+
+    @staticmethod
+    async def _send_chunks(chunks: AsyncGenerator[bytes], send: Send, body: BodyReader, *, wanted: bool) -> None:
+        """Send what is made, until it ends or the client is gone; nobody makes what nobody hears."""
+        async with trio.open_nursery() as nursery:
+
+            async def watch() -> None:
+                await body.discard_for_ever()
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(watch)
+            async with aclosing(chunks):
+                if wanted:
+                    async for chunk in chunks:
+                        await send({"type": "http.response.body", "body": chunk, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
             nursery.cancel_scope.cancel()

@@ -13,7 +13,7 @@ import msgspec
 
 from controlplane.api.call import Call
 from controlplane.api.convert import JsonReader, TextReader
-from controlplane.api.envelope import Raw
+from controlplane.api.envelope import Raw, Stream
 from controlplane.api.guards import Guard
 from controlplane.api.paging import CursorListing, Listing
 from protocol.faults import Fault, NotFound
@@ -75,6 +75,7 @@ class Endpoint:
     other_statuses: tuple[int, ...]
     raises: tuple[type[Fault], ...]
     envelope: bool
+    media_types: tuple[str, ...]
     body_limit_bytes: int
     deadline_seconds: float | None
     forgive_unknown: bool
@@ -118,6 +119,7 @@ def declare(
     other_statuses: Sequence[int] = (),
     raises: Sequence[type[Fault]],
     envelope: bool,
+    media_types: Sequence[str] = (),
     body_limit_bytes: int,
     deadline_seconds: float | None,
     forgive_unknown: bool,
@@ -143,8 +145,10 @@ def declare(
     if "return" not in hints:
         raise BadDeclaration(f"{name} does not say what it answers")
     answer = hints.pop("return")
-    if envelope and answer is Raw:
-        raise BadDeclaration(f"{name} answers Raw: declare it with envelope=False")
+    if envelope and answer in (Raw, Stream):
+        raise BadDeclaration(f"{name} answers {answer.__name__}: declare it with envelope=False")
+    if (answer is Stream) != bool(media_types):
+        raise BadDeclaration(f"{name}: a Stream, and nothing else, names its media_types")
 
     parameters = list(inspect.signature(handler).parameters)
     if not parameters or parameters[0] != "call":
@@ -187,6 +191,7 @@ def declare(
         other_statuses=tuple(other_statuses),
         raises=tuple(raises),
         envelope=envelope,
+        media_types=tuple(media_types),
         body_limit_bytes=body_limit_bytes,
         deadline_seconds=deadline_seconds,
         forgive_unknown=forgive_unknown,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -25,6 +25,21 @@ class Raw:
     body: bytes = b""
     status: int = 200
     content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """An answer that is sent while it is made, from endpoints declared with `envelope=False` and their `media_types`.
+
+    Args:
+        chunks: the body in pieces. It is closed when all were sent, and as soon as the client is gone; where it
+            raises, the answer is left unfinished, which a client can tell.
+        headers: as of `Raw`.
+    """
+
+    chunks: AsyncGenerator[bytes]
+    content_type: str
     headers: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -28,6 +28,7 @@ from controlplane.store.activities import ActivityStore
 from controlplane.store.agents import AgentStore
 from controlplane.store.api_keys import ApiKeyStore
 from controlplane.store.approvals import ApprovalStore
+from controlplane.store.audit_log import AuditLog
 from controlplane.store.backups import BackupStore
 from controlplane.store.billing import BillingStore
 from controlplane.store.commands import CommandStore
@@ -106,6 +107,7 @@ class Hub:
     billing: BillingStore = field(default_factory=_not_wired)
     backups: BackupStore = field(default_factory=_not_wired)
     activities: ActivityStore = field(default_factory=_not_wired)
+    audit: AuditLog = field(default_factory=_not_wired)
     upkeep: Upkeep = field(default_factory=_not_wired)
     cron_secret: Secret = field(default_factory=_not_wired, repr=False)
     system: ActorSystem = field(default_factory=_not_wired)

@@ -19,7 +19,7 @@ from controlplane.api.body import BodyReader
 from controlplane.api.call import Call, Outgoing
 from controlplane.api.docs import docs_router
 from controlplane.api.endpoint import Endpoint
-from controlplane.api.envelope import Raw, encode, failure, success
+from controlplane.api.envelope import Raw, Stream, encode, failure, success
 from controlplane.api.faults import answer_bug, answer_fault, fault_of
 from controlplane.api.hub import Hub
 from controlplane.api.incoming import Incoming, scope_to_incoming
@@ -63,7 +63,13 @@ class Exchange:
                 await self._fill(answer, incoming, found, body)
             except Exception as error:  # noqa: BLE001 - the border: what escapes becomes an answer
                 _refuse(answer, error, incoming)
-            await answer.send(send, body, incoming, app.standing)
+            try:
+                await answer.send(send, body, incoming, app.standing)
+            except Exception as error:
+                if answer.chunks is None:
+                    raise
+                # Half an answer was sent: left without its end, it is seen to be half of one.
+                log.error("http.broke_off", route=answer.route, exc_info=error)
             _tell(hub, answer, incoming, hub.clock.monotonic() - began)
         finally:
             structlog.contextvars.reset_contextvars(**bound)
@@ -111,7 +117,7 @@ class Exchange:
         response = Outgoing()
         result = await endpoint.handler(Call(caller, hub, incoming, response), **arguments)
         answer.headers += response.headers
-        if isinstance(result, Raw):
+        if isinstance(result, Raw | Stream):
             answer.take(result)
         else:
             answer.body = success(result) if endpoint.envelope else encode(result)

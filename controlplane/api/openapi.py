@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from controlplane.api.endpoint import Endpoint, PathParameter, items_of
-from controlplane.api.envelope import Raw
+from controlplane.api.envelope import Raw, Stream
 from controlplane.api.faults import implied_faults
 from controlplane.api.guards import SECURITY_SCHEMES
 from controlplane.api.paging import Listing
@@ -38,7 +38,7 @@ def document(endpoints: Sequence[Endpoint], *, public_url: str) -> dict[str, Any
         requested=_bodies(one for one in shown if not one.forgive_unknown),
         forgiven=_bodies(one for one in shown if one.forgive_unknown),
         answered=[
-            *(items_of(one.answer)[1] for one in shown if one.answer is not Raw),
+            *(items_of(one.answer)[1] for one in shown if one.answer not in (Raw, Stream)),
             *(parameter.wanted for one in shown for parameter in one.path_parameters),
         ],
     )
@@ -147,6 +147,10 @@ def _success(endpoint: Endpoint, status: int, schemas: Schemas) -> dict[str, Any
     headers = {"X-Request-Id": {"schema": {"type": "string"}, "description": "Quote it to support."}}
     if endpoint.answer is Raw:
         return {"description": description, "headers": headers}
+    if endpoint.answer is Stream:
+        bare = [media_type.partition(";")[0] for media_type in endpoint.media_types]
+        content = {media_type: {"schema": {"type": "string"}} for media_type in bare}
+        return {"description": description, "headers": headers, "content": content}
     listed, wanted = items_of(endpoint.answer)
     data = {"type": "null"} if wanted in (None, type(None)) else schemas.of(wanted)
     if listed is not None:

@@ -23,11 +23,15 @@ class Page(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
         return (self.page - 1) * self.page_size
 
 
+Cursor = Annotated[str, Meta(max_length=500, description="The `nextCursor` of the page before.")]
+Limit = Annotated[int, Meta(ge=1, le=100, description="How many at most.")]
+
+
 class CursorPage(msgspec.Struct, rename="camel", kw_only=True, frozen=True):
     """Query mixin of cursor lists: `?cursor=…&limit=25`."""
 
-    cursor: Annotated[str, Meta(max_length=500, description="The `nextCursor` of the page before.")] | None = None
-    limit: Annotated[int, Meta(ge=1, le=100, description="How many at most.")] = 25
+    cursor: Cursor | None = None
+    limit: Limit = 25
 
 
 class Listing(msgspec.Struct, Generic[T]):

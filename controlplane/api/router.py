@@ -75,6 +75,7 @@ class Router:
         other_statuses: Sequence[int] = (),
         raises: Sequence[type[Fault]] = (),
         envelope: bool = True,
+        media_types: Sequence[str] = (),
         guard: Guard[Any] | None = None,
         rate: Rate | None = None,
         forgive_unknown: bool | None = None,
@@ -90,7 +91,8 @@ class Router:
             status: of a success; a handler may set another on `call.response.status`.
             other_statuses: those it may set, with the same answer, to be documented.
             raises: the refusals to document besides those of the guard and those any endpoint has.
-            envelope: False: the handler's Struct is sent as it is, or it answers Raw.
+            envelope: False: the handler's Struct is sent as it is, or it answers Raw or a Stream.
+            media_types: of a Stream, those it may have.
             guard, rate, forgive_unknown, body_limit_bytes: in place of the router's.
             deadline_seconds: in place of the Hub's.
             hidden: not in the OpenAPI document.
@@ -115,6 +117,7 @@ class Router:
                 other_statuses=other_statuses,
                 raises=raises,
                 envelope=envelope,
+                media_types=media_types,
                 body_limit_bytes=self.body_limit_bytes if body_limit_bytes is None else body_limit_bytes,
                 deadline_seconds=deadline_seconds,
                 forgive_unknown=self.forgive_unknown if forgive_unknown is None else forgive_unknown,

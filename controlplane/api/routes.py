@@ -19,6 +19,7 @@ from controlplane.api.account import (
 from controlplane.api.admin import agents as admin_agents
 from controlplane.api.admin import (
     api_keys,
+    audit,
     automation,
     billing,
     customers,
@@ -62,6 +63,7 @@ _MODULES = (
     staff,
     settings,
     api_keys,
+    audit,
     customers,
     founding_members,
     orders,

@@ -169,4 +169,12 @@ audit_entries = Table(
         "position",
         postgresql_where=text("customer_id IS NOT NULL"),
     ),
+    Index(
+        "ix_audit_entries_request_id",
+        "request_id",
+        "at",
+        "position",
+        postgresql_where=text("request_id IS NOT NULL"),
+    ),
+    Index("ix_audit_entries_family", text("split_part(action, '.'::text, 1)"), "at", "position"),
 )

@@ -171,6 +171,15 @@ async def conversation(walk: Walk) -> None:
     assert [one["text"] for one in await walk.also(row, "maria")] == ["Please pay invoice 7"]
 
 
+async def audit(walk: Walk) -> None:
+    path = "/api/v1/admin/audit"
+    listed = await walk.also(f"GET {path}", "staff", params={"orderId": walk.ids["order"]})
+    assert {entry["orderId"] for entry in listed} == {walk.ids["order"]}
+    answer = await walk.called(f"GET {path}/export", "staff", params={"orderId": walk.ids["order"], "format": "csv"})
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    assert len(answer.text.splitlines()) >= 1 + len(listed)
+
+
 STEPS: list[Step] = [
     invitations,
     passwords,
@@ -185,6 +194,7 @@ STEPS: list[Step] = [
     orders,
     sign_in,
     webhooks,
+    audit,
 ]
 #: Of a server with a real wrapper.
 WITH_A_WRAPPER: list[Step] = [conversation]

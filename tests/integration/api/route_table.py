@@ -97,6 +97,9 @@ ROUTES: dict[str, str] = {
     "GET /api/v1/admin/api-keys": "OA",
     "POST /api/v1/admin/api-keys": "OA",
     "DELETE /api/v1/admin/api-keys/{api_key_id}": "OA",
+    # 4.7: who may see what everybody did
+    "GET /api/v1/admin/audit": "OA",
+    "GET /api/v1/admin/audit/export": "OA",
     "GET /api/v1/admin/founding-members": STAFF,
     "POST /api/v1/admin/customers/{customer_id}/founding-member": "OA",
     # 4.8

@@ -24,6 +24,7 @@ from controlplane.services.upkeep import Upkeep
 from controlplane.store.activities import ActivityStore
 from controlplane.store.agents import AgentStore
 from controlplane.store.approvals import ApprovalStore
+from controlplane.store.audit_log import AuditLog
 from controlplane.store.backups import BackupStore
 from controlplane.store.billing import BillingStore
 from controlplane.store.commands import CommandStore
@@ -220,6 +221,7 @@ async def open_town(people: People) -> AsyncIterator[Town]:
         hub.usage = UsageStore(database, clock=hub.clock, ids=hub.ids)
         hub.billing = BillingStore(database, clock=hub.clock)
         hub.backups, hub.activities = BackupStore(database), ActivityStore(database)
+        hub.audit = AuditLog(database)
         hub.upkeep = upkeep_of(hub, database, book, system)
         people.app = build_app(routers(), hub)
         yield Town(people, await people.owner(), people.browser())

@@ -13,7 +13,7 @@ from msgspec import Meta
 from actors.people import Author
 from controlplane.api.call import Call
 from controlplane.api.endpoint import BadDeclaration, Endpoint
-from controlplane.api.envelope import Raw
+from controlplane.api.envelope import Raw, Stream
 from controlplane.api.guards import Anyone, Public
 from controlplane.api.router import Rate, Router
 from controlplane.api.table import Table, allowed
@@ -63,6 +63,10 @@ async def raw_answer(call: Call[Anyone]) -> Raw:
     """Answer by hand."""
 
 
+async def streamed(call: Call[Anyone]) -> Stream:
+    """Answer piece by piece."""
+
+
 async def text_query(call: Call[Anyone], query: str) -> int:
     """Take a query that is no Struct."""
 
@@ -98,6 +102,7 @@ def plain(call: Call[Anyone]) -> int:
         (stranger, "", "thing is not in the path"),
         (another_guard, "", "wants Somebody, its guard admits Anyone"),
         (raw_answer, "", "envelope=False"),
+        (streamed, "", "envelope=False"),
         (text_query, "", "`query` must be a Struct"),
         (both, "", "must both allow None"),
         (raw_text, "", "`raw` is bytes"),
@@ -113,6 +118,12 @@ def test_an_incomplete_declaration_refuses(handler: Callable[..., Any], path: st
     with pytest.raises(BadDeclaration, match=words) as caught:
         router().get(path)(handler)
     assert handler.__name__ in str(caught.value) or path
+
+
+def test_a_stream_and_nothing_else_names_its_media_types() -> None:
+    for handler, more in ((streamed, {}), (raw_answer, {"media_types": ("text/csv",)})):
+        with pytest.raises(BadDeclaration, match="media_types"):
+            router().get("", envelope=False, **more)(handler)
 
 
 def declared(routes: Router, method: str, path: str, **more: Any) -> Endpoint:
