@@ -7,12 +7,12 @@ const VALUES = ["name", "role", "toolProfile", "autonomyLevel"];
 
 const said = (value) => (typeof value === "string" ? value : JSON.stringify(value));
 
-function ofValue(name, before, after) {
+export function ofValue(name, before, after) {
   if (JSON.stringify(before) === JSON.stringify(after)) return [];
   return [...(before === undefined || before === null ? [] : [["del", `${name}: ${said(before)}`]]), ...(after === undefined || after === null ? [] : [["add", `${name}: ${said(after)}`]])];
 }
 
-function ofList(name, before, after) {
+export function ofList(name, before, after) {
   const old = new Set(before ?? []), fresh = new Set(after ?? []);
   return [...[...old].filter((one) => !fresh.has(one)).map((one) => ["del", `${name}: ${one}`]), ...[...fresh].filter((one) => !old.has(one)).map((one) => ["add", `${name}: ${one}`])];
 }
@@ -23,7 +23,7 @@ function ofMap(name, before, after) {
 }
 
 /** A longer text by lines: what is the same at its beginning and at its end is left out. */
-function ofText(name, before, after) {
+export function ofText(name, before, after) {
   const old = (before ?? "").split("\n"), fresh = (after ?? "").split("\n");
   let head = 0, tail = 0;
   while (head < Math.min(old.length, fresh.length) && old[head] === fresh[head]) head += 1;

@@ -98,6 +98,7 @@ PLACES = [
     ("customer", "/customer/settings", ".choices"),
     ("owner", "/admin/fleet", ".fleet .name"),
     ("owner", "TENANT", ".timeline .track"),
+    ("owner", "/admin/audit", ".entry"),
 ]
 
 

@@ -46,7 +46,7 @@ export function CustomerFrame({ children }) {
     <main id="main" class="page customer">${children}</main>`;
 }
 
-const STAFF = [["fleet", "server", "Fleet"], ["approvals", "shield", "Approvals"], ["orders", "order", "Orders"], ["customers", "users", "Customers"], ["history", "history", "History"], ["staff", "user", "Staff", "staff.read"], ["settings", "settings", "Settings", "settings.read"]];
+const STAFF = [["fleet", "server", "Fleet"], ["approvals", "shield", "Approvals"], ["orders", "order", "Orders"], ["customers", "users", "Customers"], ["history", "history", "History"], ["staff", "user", "Staff", "staff.read"], ["audit", "eye", "Audit log", "audit.read"], ["settings", "settings", "Settings", "settings.read"]];
 const capital = (word) => word[0] + word.slice(1).toLowerCase();
 
 export function StaffFrame({ children }) {

@@ -27,7 +27,7 @@ function Found({ text, words }) {
 
 function groups(words) {
   const rooms = isStaff()
-    ? [["server", "Fleet", "/admin/fleet"], ["shield", "Approvals", "/admin/approvals"], ["order", "Orders", "/admin/orders"], ["users", "Customers", "/admin/customers"], ["history", "History", "/admin/history"], ...(may("staff.read") ? [["user", "Staff", "/admin/staff"]] : []), ...(may("settings.read") ? [["settings", "Settings", "/admin/settings"], ["key", "API keys", "/admin/api-keys"]] : []), ["users", "Founding members", "/admin/founding-members"]]
+    ? [["server", "Fleet", "/admin/fleet"], ["shield", "Approvals", "/admin/approvals"], ["order", "Orders", "/admin/orders"], ["users", "Customers", "/admin/customers"], ["history", "History", "/admin/history"], ...(may("staff.read") ? [["user", "Staff", "/admin/staff"]] : []), ...(may("audit.read") ? [["eye", "Audit log", "/admin/audit"]] : []), ...(may("settings.read") ? [["settings", "Settings", "/admin/settings"], ["key", "API keys", "/admin/api-keys"]] : []), ["users", "Founding members", "/admin/founding-members"]]
     : [["home", "Home", "/customer/dashboard"], ["shield", "Approvals", "/customer/approvals"], ["agents", "Agents", "/customer/agents"], ["chart", "Usage", "/customer/usage"], ["history", "History", "/customer/history"], ["archive", "Backups", "/customer/backups"], ["order", "Billing", "/customer/billing"], ["mail", "Settings", "/customer/settings"]];
   const commands = [
     ...rooms.map(([icon, title, to]) => ({ icon, title: `Go to ${title.toLowerCase()}`, to })),

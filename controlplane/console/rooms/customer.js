@@ -2,6 +2,7 @@
 import { patch, post } from "../api.js";
 import { html } from "../html.js";
 import { ConnectionBanner } from "../parts/banner.js";
+import { historyOf } from "../parts/audit_entry.js";
 import { Act, Entry, SaveBar, useSaving } from "../parts/form.js";
 import { Icon } from "../parts/icon.js";
 import { AsOf, Bones, Crumbs, Missing } from "../parts/list.js";
@@ -38,7 +39,8 @@ function Standing({ customer, record }) {
       <dt>Plan</dt><dd>${customer.subscription ? `${customer.subscription.plan} / ${customer.subscription.tier}, ${customer.subscription.status.toLowerCase().replace("_", " ")}` : "none yet"}</dd>
       <dt>Founding member</dt><dd>${member ? `number ${member.number}, tokens × ${member.tokenMultiplier} until ${when(member.expiresAt, "today ")}` : "no"}</dd></dl>
     <div class="row">${may("customers.write") && (customer.status === "ACTIVE" ? html`<button class="btn" type="button" onClick=${() => setAsking(true)}>Suspend…</button>` : html`<${Act} act=${async () => { await put("ACTIVE"); toast("The customer may sign in again."); }}>Let them in again<//>`)}
-      ${may("billing.write") && !member && html`<${Act} act=${async () => { await post(`/api/v1/admin/customers/${customer.id}/founding-member`); await record.load(); toast("A founding member now."); }}>Make a founding member<//>`}</div></div>
+      ${may("billing.write") && !member && html`<${Act} act=${async () => { await post(`/api/v1/admin/customers/${customer.id}/founding-member`); await record.load(); toast("A founding member now."); }}>Make a founding member<//>`}
+      ${may("audit.read") && html`<a href=${historyOf(customer.id, "customerId")}>History of changes</a>`}</div></div>
     ${asking && html`<${Typed} title=${`Suspend ${customer.company ?? customer.name}?`} name=${customer.email} keep="Keep them" go="Suspend" onClose=${() => setAsking(false)} act=${async () => { await put("SUSPENDED"); toast("Suspended. They are signed out everywhere."); }}>They are signed out at once and cannot sign in. Their server runs on; what its agents ask for is left to staff.<//>`}</section>`;
 }
 

@@ -1,6 +1,7 @@
 // One order: how far it is, how it moves, its server's details, its token and its agents.
 import { patch, post } from "../api.js";
 import { html } from "../html.js";
+import { historyOf } from "../parts/audit_entry.js";
 import { ConnectionBanner } from "../parts/banner.js";
 import { Act, Entry, SaveBar, Wrong, asLines, tidy, useSaving } from "../parts/form.js";
 import { Icon } from "../parts/icon.js";
@@ -73,6 +74,6 @@ export function Order({ id }) {
     <header class="page-head"><div><h1 tabindex="-1"><${Said} text=${order.domain} fold=${120} /></h1><p class="row"><${OrderState} status=${order.status} /><span class="tag">${order.tier}</span>${owner && html`<a href=${`/admin/customers/${owner.id}`}><${Said} text=${owner.company ?? owner.name} fold=${60} /></a>`}<span class="muted">since ${when(order.createdAt, "today ")}</span> <${AsOf} /></p></div><${Mode} order=${order} record=${record} /></header>
     <${Steps} order=${order} />
     <div class="cols cols-wide"><div class="stack stack-l"><${Door} order=${order} server=${server} />
-      <section class="section" aria-labelledby="or-x"><header><h2 id="or-x">Addresses</h2></header><dl class="facts pad-t"><dt>Dashboard</dt><dd><${Said} text=${order.dashboardUrl} fold=${120} /></dd><dt>Portainer</dt><dd><${Said} text=${order.portainerUrl} fold=${120} /></dd><dt>Order</dt><dd class="mono">${order.id}</dd></dl></section></div>
+      <section class="section" aria-labelledby="or-x"><header><h2 id="or-x">Addresses</h2></header><dl class="facts pad-t"><dt>Dashboard</dt><dd><${Said} text=${order.dashboardUrl} fold=${120} /></dd><dt>Portainer</dt><dd><${Said} text=${order.portainerUrl} fold=${120} /></dd><dt>Order</dt><dd class="mono">${order.id}</dd>${may("audit.read") && html`<dt>Audit log</dt><dd><a href=${historyOf(order.id, "orderId")}>History of changes</a></dd>`}</dl></section></div>
       <${Details} order=${order} record=${record} /></div>`;
 }

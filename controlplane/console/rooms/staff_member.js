@@ -1,6 +1,7 @@
 // One member of the staff: role, standing and second factor.
 import { patch, remove } from "../api.js";
 import { html } from "../html.js";
+import { historyOf } from "../parts/audit_entry.js";
 import { Barred } from "../parts/barred.js";
 import { ConnectionBanner } from "../parts/banner.js";
 import { Act, Entry, SaveBar, useSaving } from "../parts/form.js";
@@ -42,7 +43,7 @@ function Standing({ member, record }) {
   const put = (status) => asRead(record, async () => record.take(await patch(pathOf(member), { status }, record.version)));
   const leave = () => asRead(record, async () => { await remove(pathOf(member), record.version); await record.load(); });
   return html`<section class="panel" aria-labelledby="sm-s"><header><h2 id="sm-s">Standing</h2><span class="push"><${AccountState} status=${member.status} /></span></header><div class="panel-body stack">
-    <dl class="facts"><dt>Since</dt><dd>${when(member.createdAt)}</dd><dt>Member</dt><dd class="mono">${member.id}</dd></dl>
+    <dl class="facts"><dt>Since</dt><dd>${when(member.createdAt)}</dd><dt>Member</dt><dd class="mono">${member.id}</dd>${may("audit.read") && html`<dt>Audit log</dt><dd class="row row-wide"><a href=${historyOf(member.id, "target")}>History of changes</a><a href=${historyOf(member.id, "authorId")}>What they did</a></dd>`}</dl>
     ${changes && html`<div class="row">${member.status !== "ACTIVE" && html`<${Act} act=${async () => { await put("ACTIVE"); toast("They may sign in again."); }}>Let them in again<//>`}
       ${member.status === "ACTIVE" && html`<button class="btn" type="button" onClick=${() => setAsking("suspend")}>Suspend…</button>`}
       ${member.status !== "DEACTIVATED" && html`<button class="btn" type="button" onClick=${() => setAsking("deactivate")}>Deactivate…</button>`}</div>`}
