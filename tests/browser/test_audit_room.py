@@ -66,7 +66,7 @@ def test_an_entry_opens_to_what_was_before_and_after(furnished: World, world: Wo
     expect(row.locator(".diff .add")).to_contain_text(f"name: Maria {MANY - 1}")
     expect(row.get_by_text("127.0.0.1")).to_be_visible()
     expect(row.get_by_text(re.compile(r"^Sealed as number \d+$"))).to_be_visible()  # at once, or when it is looked up
-    row.get_by_role("link", name=world.customer_id, exact=True).first.click()
+    row.get_by_role("link", name="Acme Marketing GmbH").click()
     expect(page.get_by_role("heading", name="Acme Marketing GmbH", level=1)).to_be_visible()
     page.get_by_role("link", name="History of changes").click()
     expect(page).to_have_url(re.compile(rf"{ROOM}\?customerId={world.customer_id}"))
@@ -106,11 +106,13 @@ def test_what_is_new_is_counted_and_nothing_moves(furnished: World, world: World
     row = page.locator(".entry").first
     row.locator("summary").click()
     expect(row.locator(".diff")).to_be_visible()
+    place = row.bounding_box()
     change(world, "Maria Neu")
     change(world, "Maria Weber")
     more = page.get_by_role("button", name=re.compile(r"^2 new entries, show$"))
     expect(more).to_be_visible()
     expect(row.locator(".diff")).to_be_visible()
+    assert row.bounding_box() == place
     expect(page.get_by_text("Maria Neu")).to_have_count(0)
     more.click()
     expect(more).to_have_count(0)
@@ -239,3 +241,45 @@ def test_it_is_accessible_and_fits_a_phone(furnished: World, world: World, schem
     page.set_viewport_size({"width": 360, "height": 780})
     assert overflow(page) == []
     assert violations(page) == []
+
+
+#: before, after, and the lines that tell it.
+CHANGES: list[tuple[Any, Any, list[list[str]]]] = [
+    (None, None, []),
+    (None, {"tier": "Lite", "tools": ["a", "b"]}, [["add", "tier: Lite"], ["add", "tools: a"], ["add", "tools: b"]]),
+    ({"name": "A"}, None, [["del", "name: A"]]),
+    ({"n": 1, "same": True}, {"n": 2, "same": True}, [["del", "n: 1"], ["add", "n: 2"], ["", "same: true"]]),
+    ({"key": "•••"}, {"key": "•••"}, [["", "key: •••, another one now"]]),
+    ({"key": None}, {"key": "•••"}, [["add", "key: •••"]]),
+    ({"a": {"b": 1}}, {"a": {"b": 1, "c": [{"d": 2}]}}, [["", "a.b: 1"], ["add", 'a.c: [{"d":2}]']]),
+    ({"list": ["a", "b"]}, {"list": ["b", "c"]}, [["del", "list: a"], ["add", "list: c"]]),
+    ({"a": 1}, {"a": {"b": 2}}, [["del", "a: 1"], ["add", 'a: {"b":2}']]),
+    ("old", "new", [["del", "value: old"], ["add", "value: new"]]),
+    (
+        {"text": "one\ntwo\nthree"},
+        {"text": "one\n2\nthree"},
+        [["at", "text, from line 2"], ["del", "two"], ["add", "2"]],
+    ),
+]
+
+
+def test_what_an_entry_changed_is_told_by_lines(furnished: World, world: World) -> None:
+    page = opened(world)
+    told = page.evaluate(
+        """async (cases) => {
+            const main = [...document.querySelectorAll("script[src]")].find((one) => one.src.endsWith("/main.js")).src;
+            const words = await import(main.replace("main.js", "audit_words.js"));
+            return {
+                changes: cases.map(([before, after]) => words.changes(before, after)),
+                actions: ["api_key.revoked", "order.registration_token_issued", "two_factor.reset"]
+                    .map(words.actionWords),
+                span: words.spanOf({ from: "2026-02-28", to: "2026-02-28" }),
+                pages: ["ord_1", "settings", "aud_1", "key_1", "", null, "srv"].map(words.pageOf),
+            };
+        }""",
+        [[before, after] for before, after, _ in CHANGES],
+    )
+    assert told["changes"] == [lines for _, _, lines in CHANGES]
+    assert told["actions"] == ["API key revoked", "Order registration token issued", "Second factor reset"]
+    assert told["span"] == {"from": "2026-02-28T00:00:00Z", "to": "2026-03-01T00:00:00.000Z"}
+    assert told["pages"] == ["/admin/orders/ord_1", "/admin/settings", None, "/admin/api-keys", None, None, None]

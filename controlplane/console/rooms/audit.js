@@ -76,9 +76,10 @@ function Log() {
     <header class="page-head"><div><h1 tabindex="-1">Audit log</h1><p class="row">Who changed what, and from where. Times in UTC. <${AsOf} /></p></div><${Exports} filters=${filters} /></header>
     <${Filters} values=${values} set=${set} rows=${shown} />
     ${fault && !stale && html`<${Wrong}>${fault.message} ${shown ? "What is shown may be out of date." : ""} <button class="as-link" type="button" onClick=${log.load}>Try again</button><//>`}
-    ${fresh > 0 && html`<p class="small"><button class="as-link" type="button" onClick=${log.load}>${fresh >= MOST_FRESH ? `${MOST_FRESH} or more` : fresh} new ${fresh === 1 ? "entry" : "entries"}, show</button></p>`}
+    ${shown?.length > 0 && html`<p class="small soft audit-news">${fresh > 0 ? html`<button class="as-link" type="button" onClick=${log.load}>${fresh >= MOST_FRESH ? `${MOST_FRESH} or more` : fresh} new ${fresh === 1 ? "entry" : "entries"}, show</button>` : "Newest first."}</p>`}
     ${!shown ? !fault && html`<${Bones} label="the audit log" />`
       : rows.length ? html`<${Days} rows=${rows} onOpen=${log.renew} single=${Boolean(values.entryId)} />`
+      : fresh > 0 ? html`<${Empty} icon="eye" title=${`${fresh} new ${fresh === 1 ? "entry" : "entries"}`} action=${html`<button class="btn" type="button" onClick=${log.load}>Show</button>`}>Written since you began to look.<//>`
       : filtered ? html`<${Empty} icon="search" title="No entry fits" action=${html`<button class="btn" type="button" onClick=${() => set(CLEARED)}>Show all</button>`}>Choose another span, or fewer filters.<//>`
       : html`<${Empty} icon="eye" title="Nothing yet">Every change writes its entry here.<//>`}
     ${shown?.length > 0 && html`<div class="row">${cursor ? html`<button class="btn" type="button" aria-busy=${busy} aria-disabled=${connected() ? null : "true"} onClick=${log.older}>${busy ? "Fetching older entries" : "Load older"}</button>` : ""}<span class="small muted" role="status">${rows.length} ${rows.length === 1 ? "entry" : "entries"}${cursor ? ", and older ones" : ", nothing older"}</span></div>`}`;
