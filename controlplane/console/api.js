@@ -15,6 +15,9 @@ export class Fault extends Error {
   }
 }
 
+/** The Hub's words as a sentence: other words may follow. An id or a field at their beginning stays as it is. */
+const sentence = (words) => words.replace(/^[a-z]+(?=[ ,;’'])/, (first) => first[0].toUpperCase() + first.slice(1)).replace(/[^.!?…]$/, "$&.");
+
 const listeners = new Set();
 /** Be told when an answer says that nobody is signed in (any more). */
 export const onSignedOut = (listener) => listeners.add(listener);
@@ -61,7 +64,7 @@ export async function call(method, path, body, version) {
     if (response.status === 401) for (const listener of listeners) listener();
     const error = answer?.error;
     throw error
-      ? new Fault(response.status, error.code, error.message, error.details, wait)
+      ? new Fault(response.status, error.code, sentence(error.message), error.details, wait)
       : new Fault(response.status, "UNREACHABLE", `Something before the Hub answered with ${response.status}.`, [], wait);
   }
 }

@@ -25,6 +25,7 @@ import { render } from "./vendor/preact.mjs";
 import { computed, effect } from "./vendor/signals.mjs";
 
 // What is looked at first comes with the page; the others are fetched when they are visited.
+const Account = onDemand("Account", () => import("./rooms/account.js"));
 const Agent = onDemand("Agent", () => import("./rooms/agent.js")), Agents = onDemand("Agents", () => import("./rooms/agents.js"));
 const Customer = onDemand("Customer", () => import("./rooms/customer.js")), Customers = onDemand("Customers", () => import("./rooms/customers.js"));
 const Audit = onDemand("Audit", () => import("./rooms/audit.js"));
@@ -42,12 +43,12 @@ const ROOMS = {
     customers: ({ thing }) => (thing ? html`<${Customer} id=${thing} key=${thing} />` : html`<${Customers} />`),
     orders: ({ thing }) => (thing ? html`<${Order} id=${thing} key=${thing} />` : html`<${Orders} />`),
     staff: ({ thing }) => (thing ? html`<${StaffMember} id=${thing} key=${thing} />` : html`<${Staff} />`), settings: ({ thing }) => html`<${HubSettings} category=${thing} />`,
-    audit: Audit, "api-keys": ApiKeys, "founding-members": FoundingMembers },
-  customer: { dashboard: Dashboard, usage: Usage, billing: Billing, backups: Backups, approvals: ({ thing }) => html`<${Approvals} wanted=${thing} />`, history: History, settings: Settings, agents: ({ thing }) => (thing ? html`<${Agent} id=${thing} key=${thing} />` : html`<${Agents} />`) },
+    audit: Audit, "api-keys": ApiKeys, "founding-members": FoundingMembers, account: Account },
+  customer: { dashboard: Dashboard, usage: Usage, billing: Billing, backups: Backups, approvals: ({ thing }) => html`<${Approvals} wanted=${thing} />`, history: History, settings: Settings, account: Account, agents: ({ thing }) => (thing ? html`<${Agent} id=${thing} key=${thing} />` : html`<${Agents} />`) },
 };
 /** What J and K walk over. */
 const ROWS = "main .approval, main .fleet .name, main .walk, main .fold-row > summary";
-const TITLES = { dashboard: "Home", usage: "Usage", billing: "Billing", backups: "Backups", fleet: "Fleet", approvals: "Approvals", history: "History", tenants: "Tenant", customers: "Customers", orders: "Orders", staff: "Staff", audit: "Audit log", "api-keys": "API keys", "founding-members": "Founding members", agents: "Agents", settings: "Settings" };
+const TITLES = { dashboard: "Home", usage: "Usage", billing: "Billing", backups: "Backups", fleet: "Fleet", approvals: "Approvals", history: "History", tenants: "Tenant", customers: "Customers", orders: "Orders", staff: "Staff", audit: "Audit log", "api-keys": "API keys", "founding-members": "Founding members", agents: "Agents", settings: "Settings", account: "Your account" };
 const Lost = () => html`<section class="empty"><h1 tabindex="-1">There is no such page</h1><p>The address may be old.</p><a class="btn" href=${home()}>Go to the start</a></section>`;
 
 function Inside() {
@@ -56,7 +57,7 @@ function Inside() {
   const Room = ROOMS[side][room] ?? Lost;
   useEffect(() => bind({
     "Ctrl k": () => { paletteOpen.value = !paletteOpen.value; }, "?": () => { helpOpen.value = true; }, t: nextTheme,
-    "g a": () => go(`/${side}/approvals`), ...(isAdmin ? { "g f": () => go("/admin/fleet"), "g o": () => go("/admin/orders"), "g c": () => go("/admin/customers"), "g l": () => may("audit.read") && go("/admin/audit") } : { "g d": () => go("/customer/dashboard"), "g s": () => go("/customer/agents"), "g u": () => go("/customer/usage") }), "g h": () => go(`/${side}/history`),
+    "g a": () => go(`/${side}/approvals`), ...(isAdmin ? { "g f": () => go("/admin/fleet"), "g o": () => go("/admin/orders"), "g c": () => go("/admin/customers"), "g l": () => may("audit.read") && go("/admin/audit") } : { "g d": () => go("/customer/dashboard"), "g s": () => go("/customer/agents"), "g u": () => go("/customer/usage") }), "g h": () => go(`/${side}/history`), "g p": () => go(`/${side}/account`),
     "/": () => { const search = document.querySelector("main input[type=search]"); search?.focus(); return Boolean(search); },
     j: () => walk(ROWS, 1), k: () => walk(ROWS, -1), ArrowDown: (event) => event.target.matches(ROWS) && walk(ROWS, 1), ArrowUp: (event) => event.target.matches(ROWS) && walk(ROWS, -1),
     a: () => pressOnCard("a"), d: () => pressOnCard("d"),

@@ -19,13 +19,13 @@ export const Gate = ({ children, foot }) => html`<div class="gate"><main id="mai
   <a class="brand" href="/sign-in"><${Icon} name="mark" />LetsBe <span>Hub</span></a>${children}<p class="gate-foot">${foot}</p></main><${Art} /></div>`;
 
 /** One labelled field with its error. */
-export function Field({ id, label, error, hint, ...input }) {
+export function Field({ id, label, error, hint, cls = "", ...input }) {
   const self = useRef(null);
   useEffect(() => { // the attribute alone works once a page, and not for what a script puts there
     if (input.autofocus && !document.activeElement?.matches("input, textarea")) self.current.focus();
   }, []);
   return html`<div class="field"><label for=${id}>${label}</label>
-    <input ref=${self} class="input input-l" id=${id} name=${id} ...${input} aria-invalid=${error ? "true" : null} aria-describedby=${error ? `${id}-e` : hint ? `${id}-h` : null} />
+    <input ref=${self} class=${`input input-l ${cls}`} id=${id} name=${id} ...${input} aria-invalid=${error ? "true" : null} aria-describedby=${error ? `${id}-e` : hint ? `${id}-h` : null} />
     ${hint && html`<p class="hint" id=${`${id}-h`}>${hint}</p>`}
     ${error && html`<p class="error" id=${`${id}-e`} role="alert"><${Icon} name="class-red" />${error}</p>`}</div>`;
 }

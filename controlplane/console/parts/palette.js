@@ -27,8 +27,8 @@ function Found({ text, words }) {
 
 function groups(words) {
   const rooms = isStaff()
-    ? [["server", "Fleet", "/admin/fleet"], ["shield", "Approvals", "/admin/approvals"], ["order", "Orders", "/admin/orders"], ["users", "Customers", "/admin/customers"], ["history", "History", "/admin/history"], ...(may("staff.read") ? [["user", "Staff", "/admin/staff"]] : []), ...(may("audit.read") ? [["eye", "Audit log", "/admin/audit"]] : []), ...(may("settings.read") ? [["settings", "Settings", "/admin/settings"], ["key", "API keys", "/admin/api-keys"]] : []), ["users", "Founding members", "/admin/founding-members"]]
-    : [["home", "Home", "/customer/dashboard"], ["shield", "Approvals", "/customer/approvals"], ["agents", "Agents", "/customer/agents"], ["chart", "Usage", "/customer/usage"], ["history", "History", "/customer/history"], ["archive", "Backups", "/customer/backups"], ["order", "Billing", "/customer/billing"], ["mail", "Settings", "/customer/settings"]];
+    ? [["server", "Fleet", "/admin/fleet"], ["shield", "Approvals", "/admin/approvals"], ["order", "Orders", "/admin/orders"], ["users", "Customers", "/admin/customers"], ["history", "History", "/admin/history"], ...(may("staff.read") ? [["user", "Staff", "/admin/staff"]] : []), ...(may("audit.read") ? [["eye", "Audit log", "/admin/audit"]] : []), ...(may("settings.read") ? [["settings", "Settings", "/admin/settings"], ["key", "API keys", "/admin/api-keys"]] : []), ["users", "Founding members", "/admin/founding-members"], ["user", "Your account", "/admin/account"]]
+    : [["home", "Home", "/customer/dashboard"], ["shield", "Approvals", "/customer/approvals"], ["agents", "Agents", "/customer/agents"], ["chart", "Usage", "/customer/usage"], ["history", "History", "/customer/history"], ["archive", "Backups", "/customer/backups"], ["order", "Billing", "/customer/billing"], ["mail", "Settings", "/customer/settings"], ["user", "Your account", "/customer/account"]];
   const commands = [
     ...rooms.map(([icon, title, to]) => ({ icon, title: `Go to ${title.toLowerCase()}`, to })),
     { icon: "theme", title: "Change the theme", act: nextTheme },

@@ -56,8 +56,7 @@ function SecondFactor({ member, record }) {
   const [asking, setAsking] = useState(false);
   const mayReset = may("factors.reset") && !isOwn(member) && (member.role !== "OWNER" || session.value.user.role === "OWNER");
   return html`<section class="panel" aria-labelledby="sm-f"><header><h2 id="sm-f">Second factor</h2><span class="push"><${Factor} on=${member.twoFactorEnabled} /></span></header><div class="panel-body stack">
-    <p class="hint">${member.twoFactorEnabled ? "A code of their authenticator is asked for at each sign-in." : "They sign in by password alone. They turn it on in their own profile."}</p>
-    ${member.twoFactorEnabled && isOwn(member) && html`<p class="hint">Your own is turned off in your profile.</p>`}
+    <p class="hint">${isOwn(member) ? html`Your own is turned on and off in <a href="/admin/account">your account</a>.` : member.twoFactorEnabled ? "A code of their authenticator is asked for at each sign-in." : "They sign in by password alone. They turn it on in their own account."}</p>
     ${member.twoFactorEnabled && mayReset && html`<div class="row"><button class="btn" type="button" onClick=${() => setAsking(true)}>Take it off…</button></div>`}
     ${member.twoFactorEnabled && !isOwn(member) && !mayReset && html`<p class="hint">${may("factors.reset") ? "Only an owner takes it off an owner." : "Owners and admins take it off."}</p>`}</div>
     ${asking && html`<${Typed} title=${`Take the second factor off ${member.name}?`} name=${member.email} keep="Keep it" go="Take it off" onClose=${() => setAsking(false)} act=${async () => { await remove(`${pathOf(member)}/two-factor`); await record.load(); toast("Taken off. They sign in by password alone, and a mail tells them."); }}>Only for who has lost both the device and the backup codes, and whom you know to be themselves. They are signed out everywhere and told by mail.<//>`}</section>`;
