@@ -96,9 +96,11 @@ PLACES = [
     ("customer", "/customer/billing", ".records"),
     ("customer", "/customer/backups", ".item"),
     ("customer", "/customer/settings", ".choices"),
+    ("customer", "/customer/account", ".rows .item"),
     ("owner", "/admin/fleet", ".fleet .name"),
     ("owner", "TENANT", ".timeline .track"),
     ("owner", "/admin/audit", ".entry"),
+    ("owner", "/admin/account", ".photo-row"),
 ]
 
 

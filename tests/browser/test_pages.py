@@ -34,6 +34,8 @@ PAGES: dict[str, tuple[str, Callable[[World], str], str]] = {
     "fleet": ("owner", lambda world: "/admin/fleet", ".fleet .name"),
     "admin-approvals": ("owner", lambda world: "/admin/approvals", ".approval h2"),
     "admin-history": ("owner", lambda world: "/admin/history", ".past"),
+    "account": ("customer", lambda world: "/customer/account", ".rows .item"),
+    "staff-account": ("owner", lambda world: "/admin/account", ".photo-row"),
     "tenant": ("owner", _tenant, ".timeline .track"),
 }
 

@@ -115,7 +115,7 @@ def test_a_stale_version_changes_nothing_and_is_read_anew(world: World) -> None:
 
 def test_nobody_changes_themselves_and_a_role_sees_what_it_may(world: World) -> None:
     page = world.owner("/admin/staff")
-    page.get_by_role("link", name="Nora Lindt").click()
+    page.get_by_role("link", name="Nora Lindt", exact=True).click()
     expect(page.get_by_text("Nobody changes their own role; another owner may.")).to_be_visible()
     expect(page.get_by_role("button", name="Deactivate…")).to_have_count(0)
     member(world, "Ada", "ADMIN")
@@ -123,7 +123,7 @@ def test_nobody_changes_themselves_and_a_role_sees_what_it_may(world: World) -> 
 
     admin = world.page("/sign-in?as=staff&to=/admin/staff")
     world.sign_in(admin, ("ada@hub.example", PASSWORD))
-    admin.get_by_role("link", name="Nora Lindt").click()
+    admin.get_by_role("link", name="Nora Lindt", exact=True).click()
     expect(admin.get_by_text("Owners give roles.")).to_be_visible()
     expect(admin.get_by_label("Role", exact=True)).to_be_disabled()
     admin.get_by_role("link", name="Staff").first.click()
@@ -137,7 +137,7 @@ def test_nobody_changes_themselves_and_a_role_sees_what_it_may(world: World) -> 
     expect(menu.get_by_role("link", name="Customers")).to_be_visible()
     expect(menu.get_by_role("link", name="Staff")).to_have_count(0)
     world.staff.call("PATCH", f"{STAFF}/{identity(world, 'sue@hub.example')}", {"role": "ADMIN"})
-    expect(support.get_by_role("link", name="Nora Lindt")).to_be_visible()  # the page opens by itself
+    expect(support.get_by_role("link", name="Nora Lindt", exact=True)).to_be_visible()  # the page opens by itself
     expect(menu.get_by_role("link", name="Staff")).to_be_visible()
 
 
@@ -158,7 +158,7 @@ def test_a_lost_second_factor_is_taken_off_by_name_and_sign_ins_show_at_once(wor
     page.get_by_role("link", name="Max Roth").click()
     page.get_by_role("button", name="Take it off…").click()
     typed(page, "max@hub.example", "Take it off")
-    expect(page.get_by_text("They sign in by password alone. They turn it on in their own profile.")).to_be_visible()
+    expect(page.get_by_text("They sign in by password alone. They turn it on in their own account.")).to_be_visible()
     assert world.staff.call("GET", f"{STAFF}/{max_id}")["twoFactorEnabled"] is False
 
 
