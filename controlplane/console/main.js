@@ -22,7 +22,7 @@ import { approvals, forget, pending, watchAgents, watchApprovals, watchFleet } f
 import { useLocalZone, zone } from "./time.js";
 import { useEffect } from "./vendor/hooks.mjs";
 import { render } from "./vendor/preact.mjs";
-import { computed, effect } from "./vendor/signals.mjs";
+import { computed, effect, untracked } from "./vendor/signals.mjs";
 
 // What is looked at first comes with the page; the others are fetched when they are visited.
 const Account = onDemand("Account", () => import("./rooms/account.js"));
@@ -94,6 +94,9 @@ function App() {
 let unwatch = [];
 effect(() => {
   const as = signedInAs.value;
+  untracked(() => attend(as)); // whoever has a new name or role is still the same
+});
+function attend(as) {
   unwatch.forEach((end) => end());
   unwatch = [];
   stop();
@@ -102,7 +105,7 @@ effect(() => {
   if (!as) return;
   if (as.startsWith("staff")) { zone.value = "UTC"; unwatch = [watchFleet(), watchApprovals()]; } else { useLocalZone(); unwatch = [watchApprovals(), watchAgents()]; }
   start();
-});
+}
 onRole((role) => toast(`Your role is ${role[0]}${role.slice(1).toLowerCase()} now. This page shows what it may see and do.`, "warn"));
 onSignedOut(() => { if (session.peek()?.user) loadSession().catch(() => {}); });
 

@@ -35,7 +35,7 @@ function QrCode({ svg }) {
 }
 
 /** The first half of turning it on: the app takes the secret and gives a code. */
-function Enrolment({ enrolment, onCodes, onLeave }) {
+function Enrolment({ enrolment, heldBack, onCodes, onLeave }) {
   const [code, setCode] = useState(""), [busy, setBusy] = useState(false), [fault, setFault] = useState(null);
   const digits = code.replace(/\s/g, "");
   const why = !connected() ? "You are offline, so nothing can be changed." : /^\d{6}$/.test(digits) ? null : "Type the six digits first.";
@@ -44,7 +44,7 @@ function Enrolment({ enrolment, onCodes, onLeave }) {
     if (why || busy) return;
     setBusy(true);
     setFault(null);
-    try { onCodes((await post(`${FACTOR}/verify`, { code: digits })).data.backupCodes); } catch (refusal) {
+    try { onCodes((await heldBack(() => post(`${FACTOR}/verify`, { code: digits }))).data.backupCodes); } catch (refusal) {
       setFault(refusal);
       setBusy(false);
       document.getElementById("en-code")?.select();
@@ -115,8 +115,8 @@ function On({ status, onCodes, onOff }) {
     ${asking === "off" && html`<${Proven} title="Turn two-factor authentication off?" go="Turn it off" bad onClose=${close} act=${disable}>Your password alone signs in then. Your backup codes are void.<//>`}`;
 }
 
-/** `record`: of `useRecord(FACTOR_STATUS)`; `onSessions`: one's other sessions have ended. */
-export function OwnFactor({ record, onSessions }) {
+/** `record`: of `useRecord(FACTOR_STATUS)`; `heldBack(act)`: nothing is read before `act` is over; `onSessions`: one's other sessions have ended. */
+export function OwnFactor({ record, heldBack, onSessions }) {
   const { data: status, fault, load } = record;
   const [enrolment, setEnrolment] = useState(null);
   // Codes nobody has kept yet outlast a look at another room, as unsaved edits do.
@@ -144,7 +144,7 @@ export function OwnFactor({ record, onSessions }) {
   const shown = {
     codes: () => html`<${Codes} codes=${codes} onKept=${kept} />`,
     on: () => html`<${On} status=${status} onCodes=${made} onOff=${off} />`,
-    enrolling: () => html`<${Enrolment} enrolment=${enrolment} onCodes=${made} onLeave=${() => { acted.current = true; setEnrolment(null); }} />`,
+    enrolling: () => html`<${Enrolment} enrolment=${enrolment} heldBack=${heldBack} onCodes=${made} onLeave=${() => { acted.current = true; setEnrolment(null); }} />`,
     off: () => html`<p class="soft">A code of an app on your phone, besides your password. Who learns your password cannot sign in with it alone.</p><div class="row"><${Act} cls="btn-main" act=${enrol}>Turn it on…<//></div>`,
   }[phase] ?? (() => (fault ? html`<${Wrong}>${fault.message} <button class="as-link" type="button" onClick=${load}>Try again</button><//>` : html`<${Bones} label="two-factor authentication" />`));
   return html`<section class="panel" aria-labelledby="ac-2f"><header><h2 id="ac-2f" ref=${heading} tabindex="-1">Two-factor authentication</h2>${phase && html`<span class=${`push state ${isOn ? "ok" : "soft"}`}><${Icon} name=${isOn ? "check" : "ring"} />${isOn ? "On" : "Off"}</span>`}</header><div class="panel-body stack">${shown()}</div></section>`;

@@ -11,7 +11,7 @@ import { OwnSessions, SESSIONS } from "../parts/own_sessions.js";
 import { Said } from "../parts/text.js";
 import { useDraft, useRecord } from "../records.js";
 import { isStaff, may, session } from "../session.js";
-import { useEffect } from "../vendor/hooks.mjs";
+import { useEffect, useRef } from "../vendor/hooks.mjs";
 
 const PROFILE = "/api/v1/profile";
 const FIELDS = ["name", "email"];
@@ -62,7 +62,13 @@ export function Account() {
   const { id, role, email } = session.value.user;
   // Customers have a topic for what happens to their account; of staff it is told to who may see the staff.
   const topic = !isStaff() ? "account" : may("staff.read") ? "staff" : null;
-  const mine = (kinds) => (frame) => kinds.test(frame.kind) && [frame.data?.accountId, frame.data?.id].includes(id);
+  // Turning the factor on gives this session a new token with its answer: what was read meanwhile would be refused.
+  const held = useRef(false);
+  const heldBack = async (act) => {
+    held.current = true;
+    try { return await act(); } finally { held.current = false; }
+  };
+  const mine = (kinds) => (frame) => !held.current && kinds.test(frame.kind) && [frame.data?.accountId, frame.data?.id].includes(id);
   const sessions = useRecord(SESSIONS, { topic, concerns: mine(/\.signed(In|Out)$/) });
   const factor = useRecord(FACTOR_STATUS, { topic, concerns: mine(/\.(twoFactor|backupCode)/) });
   useLookedAtAgain(sessions.load, topic);
@@ -72,5 +78,5 @@ export function Account() {
     <div class="cols cols-2"><div class="stack">
       <section class="panel" aria-labelledby="ac-me"><header><h2 id="ac-me">Who you are</h2></header><div class="panel-body stack">${isStaff() ? html`<${StaffDetails} topic=${topic} mine=${mine} />` : html`<${CustomerDetails} />`}</div></section>
       <${OwnPassword} onChanged=${sessions.load} /></div>
-      <div class="stack"><${OwnFactor} record=${factor} onSessions=${sessions.load} /><${OwnSessions} record=${sessions} /></div></div>`;
+      <div class="stack"><${OwnFactor} record=${factor} heldBack=${heldBack} onSessions=${sessions.load} /><${OwnSessions} record=${sessions} /></div></div>`;
 }
