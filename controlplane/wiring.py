@@ -73,6 +73,7 @@ from controlplane.store.job_runs import JobRunStore
 from controlplane.store.mail import NEWS as MAIL
 from controlplane.store.order_book import PostgresOrderBook
 from controlplane.store.orders import OrderStore
+from controlplane.store.outside_orders import OutsideOrderStore
 from controlplane.store.polling import PollingStore
 from controlplane.store.preferences import PreferenceStore
 from controlplane.store.presence import PresenceStore
@@ -138,6 +139,7 @@ async def open_hub(
             photos=identity.photos,
             customers=CustomerStore(database, clock=clock, ids=ids),
             orders=OrderStore(database, clock=clock, ids=ids),
+            outside_orders=OutsideOrderStore(database, clock=clock, ids=ids),
             approvals=approvals,
             commands=CommandStore(database),
             servers=servers,

@@ -47,6 +47,7 @@ from controlplane.store.database import Database
 from controlplane.store.founding_members import FoundingMemberStore
 from controlplane.store.mail import MailStore
 from controlplane.store.orders import OrderStore
+from controlplane.store.outside_orders import OutsideOrderStore
 from controlplane.store.system_settings import SettingStore
 from controlplane.store.tables.accounts import staff
 from controlplane.store.tables.mail import mails
@@ -165,6 +166,7 @@ class People:
             mail=self.mail,
             customers=self.customers,
             orders=self.orders,
+            outside_orders=OutsideOrderStore(self.database, clock=self.clock, ids=ids),
             settings=self.settings,
             api_keys=ApiKeyStore(self.database, clock=self.clock, ids=ids, randomness=randomness),
             founding_members=FoundingMemberStore(self.database, clock=self.clock, ids=ids),

@@ -13,7 +13,7 @@ from controlplane.api.incoming import Incoming
 from controlplane.api.limits import PUBLIC, TENANT
 from controlplane.secret import Secret
 from controlplane.services.bearer import token_in
-from protocol.faults import Fault, Unauthorized
+from protocol.faults import Fault, Forbidden, Unauthorized
 from protocol.ids import ApiKeyId
 
 
@@ -23,6 +23,7 @@ class ApiKeyCaller:
 
     key_id: ApiKeyId
     name: str
+    may_order: bool
 
     @property
     def kind(self) -> str:
@@ -50,7 +51,19 @@ class OutsideCaller(Guard[ApiKeyCaller]):
         if key is None:
             raise Unauthorized("send the API key as `Authorization: Bearer ak_…`")
         held = await hub.api_keys.holder(key)
-        return ApiKeyCaller(held.id, held.name)
+        return ApiKeyCaller(held.id, held.name, held.may_order)
+
+
+class OrderingCaller(OutsideCaller):
+    """Lets whoever holds an API key in that creates orders."""
+
+    refuses: ClassVar[Sequence[type[Fault]]] = (Unauthorized, Forbidden)
+
+    async def admit(self, incoming: Incoming, hub: Hub) -> ApiKeyCaller:
+        caller = await super().admit(incoming, hub)
+        if not caller.may_order:
+            raise Forbidden("this API key reads orders only; staff make one that creates them")
+        return caller
 
 
 @dataclass(frozen=True, slots=True)

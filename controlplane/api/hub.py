@@ -36,6 +36,7 @@ from controlplane.store.customers import CustomerStore
 from controlplane.store.events import EventStore
 from controlplane.store.founding_members import FoundingMemberStore
 from controlplane.store.orders import OrderStore
+from controlplane.store.outside_orders import OutsideOrderStore
 from controlplane.store.polling import PollingStore
 from controlplane.store.preferences import PreferenceStore
 from controlplane.store.servers import ServerStore
@@ -89,6 +90,7 @@ class Hub:
     photos: PhotoService = field(default_factory=_not_wired)
     customers: CustomerStore = field(default_factory=_not_wired)
     orders: OrderStore = field(default_factory=_not_wired)
+    outside_orders: OutsideOrderStore = field(default_factory=_not_wired)
     approvals: ApprovalStore = field(default_factory=_not_wired)
     commands: CommandStore = field(default_factory=_not_wired)
     servers: ServerStore = field(default_factory=_not_wired)

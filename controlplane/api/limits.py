@@ -45,6 +45,7 @@ STRICT: Final[Mapping[str, Limit]] = {
     "setup": Limit(10, 300),
     "register": Limit(30, 300),
     "test_email": Limit(10, 600),
+    "outside_order": Limit(60, 300),
 }
 
 

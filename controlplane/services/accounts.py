@@ -18,7 +18,7 @@ from controlplane.services.passwords import Passwords
 from controlplane.services.sessions import SessionService, Started
 from controlplane.services.tokens import PASSWORD, new_token
 from controlplane.services.two_factor import TwoFactorService
-from controlplane.store.credentials import CredentialStore
+from controlplane.store.credentials import CredentialStore, NewLink
 from controlplane.store.customers import CustomerStore, NewCustomer
 from controlplane.store.staff import NewStaff, StaffMember, StaffStore
 from protocol.faults import Conflict, Forbidden, Unauthorized, ValidationError
@@ -128,11 +128,16 @@ class AccountService:
             ValidationError: the password will not do.
         """
         if password is None:
-            link = self._mail.first_password_link(Secret(new_token(self._randomness, PASSWORD)))
-            return await self._customers.create(author, NewCustomer(email, name, company, None, link))
+            return await self._customers.create(
+                author, NewCustomer(email, name, company, None, self.first_password_link())
+            )
         self._passwords.demand_good(password, personal=(email, name, company or ""))
         password_hash = await self._passwords.hash(password)
         return await self._customers.create(author, NewCustomer(email, name, company, password_hash))
+
+    def first_password_link(self) -> NewLink:
+        """A link, and the mail that carries it, by which a customer without a password chooses one."""
+        return self._mail.first_password_link(Secret(new_token(self._randomness, PASSWORD)))
 
     # --- signing in -------------------------------------------------------------------------------------
 

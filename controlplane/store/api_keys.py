@@ -24,10 +24,11 @@ _PREFIX_BYTES: Final = 6
 #: How exactly it is known when a key was last used.
 NOTED_EVERY: Final = timedelta(minutes=1)
 
-_COLUMNS: Final = "id, name, prefix, created_by, created_at, expires_at, last_used_at, revoked_at"
+_COLUMNS: Final = "id, name, prefix, may_order, created_by, created_at, expires_at, last_used_at, revoked_at"
 _MAKE = text("""
-    INSERT INTO api_keys (id, name, prefix, key_hash, created_by, created_at, expires_at)
+    INSERT INTO api_keys (id, name, prefix, key_hash, may_order, created_by, created_at, expires_at)
     VALUES (CAST(:id AS uuid), CAST(:name AS text), CAST(:prefix AS text), CAST(:hash AS bytea),
+            CAST(:may_order AS boolean),
             CAST(:by AS text), CAST(:at AS timestamptz), CAST(:expires_at AS timestamptz))""")
 _LIST = text(f"""
     SELECT {_COLUMNS} FROM api_keys ORDER BY created_at DESC, id DESC
@@ -45,11 +46,16 @@ _USED = text("""
 
 
 class ApiKey(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """A key of an outside caller, without its secret part."""
+    """A key of an outside caller, without its secret part.
+
+    Args:
+        may_order: its holder creates orders, and customers with them; without it they only read how far one is.
+    """
 
     id: ApiKeyId
     name: str
     prefix: str
+    may_order: bool
     created_by: str
     created_at: datetime
     expires_at: datetime | None
@@ -72,7 +78,9 @@ class ApiKeyStore:
         self._ids = ids
         self._randomness = randomness
 
-    async def create(self, author: Author, name: str, expires_at: datetime | None) -> NewApiKey:
+    async def create(
+        self, author: Author, name: str, expires_at: datetime | None, *, may_order: bool = False
+    ) -> NewApiKey:
         """Make a key of 256 random bits behind a public prefix.
 
         Raises:
@@ -87,6 +95,7 @@ class ApiKeyStore:
             id=ApiKeyId(format_id("key", self._ids.uuid7())),
             name=name,
             prefix=prefix,
+            may_order=may_order,
             created_by=author.name,
             created_at=now,
             expires_at=expires_at,
@@ -135,6 +144,7 @@ def _create(connection: Connection, author: Author, made: ApiKey, key_hash: byte
         "name": made.name,
         "prefix": made.prefix,
         "hash": key_hash,
+        "may_order": made.may_order,
         "by": made.created_by,
         "at": made.created_at,
         "expires_at": made.expires_at,
@@ -176,6 +186,7 @@ def _key_of(row: Row[Any]) -> ApiKey:
         id=ApiKeyId(format_id("key", row.id)),
         name=row.name,
         prefix=row.prefix,
+        may_order=row.may_order,
         created_by=row.created_by,
         created_at=row.created_at,
         expires_at=row.expires_at,

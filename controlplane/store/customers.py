@@ -244,6 +244,16 @@ def _founder_of(row: Mapping[Any, Any]) -> FoundingMember | None:
 def _create(
     connection: Connection, author: Author, new: NewCustomer, key: UUID, link_key: UUID, now: datetime
 ) -> Customer:
+    made = create_customer(connection, author, new, key, link_key, now)
+    if made is None:
+        raise _address_taken(new.email)
+    return made
+
+
+def create_customer(
+    connection: Connection, author: Author, new: NewCustomer, key: UUID, link_key: UUID, now: datetime
+) -> Customer | None:
+    """Write a customer and their link into the transaction that wants them; None: the address is another customer's."""
     made = connection.execute(
         insert_or_skip(users)
         .values(
@@ -260,7 +270,7 @@ def _create(
         .returning(users.c.id)
     ).first()
     if made is None:
-        raise _address_taken(new.email)
+        return None
     customer = Customer(
         id=CustomerId(format_id("cust", key)),
         email=new.email,

@@ -209,7 +209,31 @@ def _create(
     subscription_key: UUID,
     now: datetime,
 ) -> Order:
-    customer = _existing_customer(connection, new.user_id)
+    return create_order(
+        connection, author, _existing_customer(connection, new.user_id), new, key, subscription_key, now
+    )
+
+
+def create_order(
+    connection: Connection,
+    author: Author,
+    customer: UUID,
+    new: NewOrder,
+    key: UUID,
+    subscription_key: UUID,
+    now: datetime,
+    *,
+    reference: str | None = None,
+) -> Order:
+    """Write an order and, where it is the customer's first, their subscription into the transaction that wants them.
+
+    Args:
+        customer: exists; counts for `new.user_id`.
+        reference: by which an outside caller knows it; stands in the audit entry.
+
+    Raises:
+        Conflict: the domain is another order's.
+    """
     offer = offer_of(chosen(connection, Hub), new.tier)
     values = {
         "id": key,
@@ -237,7 +261,8 @@ def _create(
     if row is None:
         raise Conflict(f"the domain {new.domain} belongs to another order")
     order = order_of(row)
-    audit.record(connection, author, "order.created", order.id, at=now, after=order, customer_id=customer)
+    after = msgspec.to_builtins(order) | ({} if reference is None else {"reference": reference})
+    audit.record(connection, author, "order.created", order.id, at=now, after=after, customer_id=customer)
     events.emit(connection, "order.created", at=now, order_id=key, data=order)
     _begin_subscription(connection, author, customer, subscription_key, new.tier, offer.tokens, now)
     return order

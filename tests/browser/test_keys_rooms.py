@@ -22,6 +22,7 @@ def test_a_key_is_shown_once_and_revoked_by_name(world: World) -> None:
     expect(dialog.locator("#f-name-e")).to_be_visible()  # a key wants a name
     assert violations(page) == []
     dialog.get_by_label("Name").fill("Website")
+    dialog.get_by_label("May create orders").check()
     dialog.get_by_role("button", name="Make the key").click()
     shown = dialog.get_by_label("The API key")
     expect(shown).to_contain_text("ak_")
@@ -33,9 +34,13 @@ def test_a_key_is_shown_once_and_revoked_by_name(world: World) -> None:
     dialog.get_by_role("button", name="Done").click()
     row = page.get_by_role("row").filter(has_text="Website")
     expect(row).to_contain_text("Good until")
+    expect(row).to_contain_text("create and read orders")
     assert key not in page.content()
     order = f"{world.hub.url}/api/v1/public/orders/{world.order_id}"
     assert httpx.get(order, headers={"authorization": f"Bearer {key}"}, timeout=20).status_code == 200
+    wish = {"reference": "cs_1", "email": "n@bakery.example", "name": "Nora", "tier": "Lite", "domain": "b.example.org"}
+    shop = f"{world.hub.url}/api/v1/public/orders"
+    assert httpx.post(shop, json=wish, headers={"authorization": f"Bearer {key}"}, timeout=20).status_code == 201
     row.get_by_role("button", name="Revoke…").click()
     revoke = dialog.get_by_role("button", name="Revoke key")
     expect(revoke).to_have_attribute("aria-disabled", "true")
@@ -48,6 +53,7 @@ def test_a_key_is_shown_once_and_revoked_by_name(world: World) -> None:
     other = world.staff.call("POST", "/api/v1/admin/api-keys", {"name": "Shop"})  # somebody else makes one
     page.get_by_role("button", name="1 change to this list, show").click()
     expect(page.get_by_role("row").filter(has_text="Shop")).to_contain_text("Good")
+    expect(page.get_by_role("cell", name="read orders", exact=True)).to_be_visible()
     world.staff.call("DELETE", f"/api/v1/admin/api-keys/{other['id']}")
     expect(page.get_by_role("row").filter(has_text="Shop")).to_contain_text("Revoked")
     world.complaints[:] = [one for one in world.complaints if "status of 400" not in one]

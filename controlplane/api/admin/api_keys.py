@@ -25,10 +25,11 @@ class ApiKeyQuery(Page, rename="camel", kw_only=True, frozen=True):
 
 
 class ApiKeyBody(Struct, rename="camel"):
-    """A key to make; `expiresAt` null: it is good until it is revoked."""
+    """A key to make; `expiresAt` null: it is good until it is revoked. With `mayOrder` it creates orders too."""
 
     name: Annotated[str, Meta(min_length=1, max_length=100, pattern=r"\S", examples=["Website"])]
     expires_at: datetime | None = None
+    may_order: bool = False
 
 
 @routes.get()
@@ -41,7 +42,7 @@ async def list_keys(call: Call[StaffCaller], query: ApiKeyQuery) -> Listing[ApiK
 @routes.post(status=201, guard=Staff(Permission.TOKENS_ISSUE))
 async def create_key(call: Call[StaffCaller], body: ApiKeyBody) -> NewApiKey:
     """Make a key for an outside caller; it is shown once."""
-    return await call.hub.api_keys.create(call.author, body.name.strip(), body.expires_at)
+    return await call.hub.api_keys.create(call.author, body.name.strip(), body.expires_at, may_order=body.may_order)
 
 
 @routes.delete("/{api_key_id}", guard=Staff(Permission.KEYS_REVOKE), raises=(NotFound,))

@@ -21,12 +21,12 @@ const DAY_MS = 86_400_000;
 const TERMS = [["", "until it is revoked"], ["30", "for 30 days"], ["90", "for 90 days"], ["365", "for a year"]];
 
 function NewKey({ onClose, onMade }) {
-  const draft = useDraft("api key new", { name: "", days: "" });
+  const draft = useDraft("api key new", { name: "", days: "", mayOrder: false });
   const saving = useSaving({
     draft, done: "The key is made.",
     save: async () => {
       const days = Number(draft.value("days"));
-      const { data } = await post(KEYS, { name: draft.value("name").trim(), expiresAt: days ? new Date(serverNow() + days * DAY_MS).toISOString() : null });
+      const { data } = await post(KEYS, { name: draft.value("name").trim(), mayOrder: draft.value("mayOrder"), expiresAt: days ? new Date(serverNow() + days * DAY_MS).toISOString() : null });
       onMade(data);
     },
   });
@@ -34,7 +34,8 @@ function NewKey({ onClose, onMade }) {
   return html`<${Dialog} label="New API key" onClose=${onClose}><form onSubmit=${saving.submit} noValidate><h2>New API key</h2>
     <${Entry} ...${entry} name="name" label="Name" maxlength="100" autofocus required hint="Who calls with it, such as “Website”." />
     <${Entry} ...${entry} name="days" field="expiresAt" label="Valid" kind="select" options=${TERMS} />
-    <${SaveBar} draft=${draft} saving=${saving} word="Make the key" fields=${["name", "expiresAt"]} /></form><//>`;
+    <${Entry} ...${entry} name="mayOrder" label="May create orders" kind="check" hint="And customers with them, for a shop that takes the money. Without it the key reads how far an order is." />
+    <${SaveBar} draft=${draft} saving=${saving} word="Make the key" fields=${["name", "expiresAt", "mayOrder"]} /></form><//>`;
 }
 
 function KeyState({ one }) {
@@ -54,8 +55,8 @@ function Keys() {
     <${Crumbs} to="/admin/settings" word="Settings">API keys<//>
     <header class="page-head"><div><h1 tabindex="-1">API keys</h1><p>Outside callers of the public API show one. <${AsOf} /></p></div><div class="row">${may("tokens.issue") && html`<button class="btn btn-main" type="button" onClick=${() => setMaking(true)}><${Icon} name="plus" />New key…</button>`}</div></header>
     <${Listed} list=${list} page=${number} onPage=${(next) => set({ page: String(next) })} label="API keys" none=${html`<${Empty} icon="key" title="No API key yet">Make one for the website or another outside caller; it is shown once.<//>`}>
-      <${Table} caption="API keys" head=${["Name", "Begins with", "State", "Last used", "Made", ...(revokes ? [""] : [])]} rows=${(list.rows ?? []).map((one) => ({ key: one.id, cells: [
-        html`<b><${Said} text=${one.name} fold=${80} /></b>`, html`<code>${one.prefix}…</code>`, html`<${KeyState} one=${one} />`, one.lastUsedAt ? when(one.lastUsedAt, "today, ") : "never", html`${when(one.createdAt, "today, ")} by <${Said} text=${one.createdBy} fold=${60} />`,
+      <${Table} caption="API keys" head=${["Name", "Begins with", "May", "State", "Last used", "Made", ...(revokes ? [""] : [])]} rows=${(list.rows ?? []).map((one) => ({ key: one.id, cells: [
+        html`<b><${Said} text=${one.name} fold=${80} /></b>`, html`<code>${one.prefix}…</code>`, one.mayOrder ? "create and read orders" : "read orders", html`<${KeyState} one=${one} />`, one.lastUsedAt ? when(one.lastUsedAt, "today, ") : "never", html`${when(one.createdAt, "today, ")} by <${Said} text=${one.createdBy} fold=${60} />`,
         ...(revokes ? [one.revokedAt ? "" : html`<button class="btn btn-s" type="button" onClick=${() => setLeaving(one)}>Revoke…<span class="vh"> ${one.name}</span></button>`] : []),
       ] }))} /><//>
     ${making && html`<${NewKey} onClose=${() => setMaking(false)} onMade=${(key) => { setMaking(false); setMade(key); list.load(); }} />`}

@@ -1,4 +1,4 @@
-"""The table of orders: one rented server each, from payment to fulfilment."""
+"""The tables of orders: one rented server each, from payment to fulfilment, and which were placed from outside."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     Table,
     Text,
     Uuid,
@@ -59,3 +60,22 @@ orders = Table(
 Index("ix_orders_created_at", orders.c.created_at.desc(), orders.c.id.desc())
 Index("ix_orders_status", orders.c.status, orders.c.created_at.desc(), orders.c.id.desc())
 Index("ix_orders_tier", orders.c.tier, orders.c.created_at.desc(), orders.c.id.desc())
+
+#: Orders that outside callers placed: the same reference by the same key is the same order.
+outside_orders = Table(
+    "outside_orders",
+    metadata,
+    # The claim is written first, its order in the same transaction.
+    Column(
+        "order_id",
+        Uuid,
+        ForeignKey("orders.id", ondelete="CASCADE", deferrable=True, initially="DEFERRED"),
+        primary_key=True,
+    ),
+    Column("api_key_id", Uuid, ForeignKey("api_keys.id"), nullable=False),
+    Column("reference", Text, nullable=False),
+    # SHA-256 of what was asked for.
+    Column("wish_hash", LargeBinary, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Index("ux_outside_orders_reference", "api_key_id", "reference", unique=True),
+)

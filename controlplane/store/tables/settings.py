@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, Column, DateTime, Index, LargeBinary, Table, Text, Uuid
+from sqlalchemy import Boolean, CheckConstraint, Column, DateTime, Index, LargeBinary, Table, Text, Uuid, text
 
 from controlplane.store.tables.base import metadata
 
@@ -33,6 +33,8 @@ api_keys = Table(
     Column("expires_at", DateTime(timezone=True)),
     Column("last_used_at", DateTime(timezone=True)),
     Column("revoked_at", DateTime(timezone=True)),
+    # Its holder creates orders, and customers with them.
+    Column("may_order", Boolean, nullable=False, server_default=text("false")),
     CheckConstraint("expires_at IS NULL OR expires_at > created_at", name="expires_later"),
     Index("ux_api_keys_prefix", "prefix", unique=True),
 )

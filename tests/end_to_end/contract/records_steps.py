@@ -104,11 +104,21 @@ async def settings(walk: Walk) -> None:
 async def public(walk: Walk) -> None:
     places = await walk.do("GET /api/v1/public/founding-members/count", "nobody")
     assert places["total"] - places["taken"] == places["remaining"]
-    made = await walk.caller("staff").post("/api/v1/admin/api-keys", json={"name": "Website"})
+    made = await walk.caller("staff").post("/api/v1/admin/api-keys", json={"name": "Website", "mayOrder": True})
     assert made.status_code == 201, made.text
     walk.caller("website", made.json()["data"]["key"])
     shown = await walk.do("GET /api/v1/public/orders/{id} | /api/v1/public/orders/{order}", "website")
     assert shown["id"] == walk.ids["order"]
+    wish = {
+        "reference": "cs_walk_1",
+        "email": "nora@bakery.example",
+        "name": "Nora Nilsen",
+        "tier": "Lite",
+        "domain": "bakery.letsbe.example",
+    }
+    placed = await walk.do("POST /api/v1/public/orders", "website", json=wish)
+    again = await walk.caller("website").post("/api/v1/public/orders", json=wish)
+    assert (again.status_code, again.json()["data"]) == (200, placed)
 
 
 async def cron(walk: Walk) -> None:

@@ -43,6 +43,7 @@ STRICT = (
     "/api/v1/admin/staff/invit",
     "/api/v1/admin/settings/test-email",
     "/api/v1/tenant/register",
+    "/api/v1/public/orders",
 )
 CHECKS: list[CheckFunction] = [
     status_code_conformance,

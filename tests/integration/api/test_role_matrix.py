@@ -75,7 +75,7 @@ async def gather(town: Town) -> Callers:
     tenant = await town.tenant()
     accounts["C"] = tenant.customer.id
     account = Account(UserType.CUSTOMER, parse_id("cust", tenant.customer.id))
-    outside = await people.hub.api_keys.create(TESTER, "matrix", None)
+    outside = await people.hub.api_keys.create(TESTER, "matrix", None, may_order=True)
     pending = await people.identity.two_factor.begin_sign_in(account)
     return Callers(town, accounts, tenant.key, pending, outside.key)
 
