@@ -22,6 +22,8 @@ export class TenantStore {
   fetching = signal(false);
   /** Why they did not come. */
   trouble = signal(null);
+  /** The event that was heard last. */
+  heard = signal(null);
   /** A command to fill the form with: `{type, payload}`. */
   draft = signal(null);
 
@@ -69,6 +71,7 @@ export class TenantStore {
 
   apply(frame) {
     const { kind, data, revision } = frame;
+    this.heard.value = frame;
     if (kind === "approval.delivered") takeDelivery(data);
     else if (kind.startsWith("approval.")) takeApproval(data, revision);
     else if (kind.startsWith("command.")) this.commands.put(data, revision);

@@ -10,6 +10,7 @@ import { Presence } from "../parts/presence.js";
 import { Said } from "../parts/text.js";
 import { Timeline } from "../parts/timeline.js";
 import { readings } from "../parts/fleet_row.js";
+import { WebhookPanel } from "../parts/webhooks.js";
 import { may } from "../session.js";
 import { connected, link, watch } from "../socket.js";
 import { servers } from "../store.js";
@@ -50,6 +51,7 @@ function Inside({ server }) {
         ${may("servers.command") && html`<${CommandForm} server=${server} store=${store} />`}
         <${ConfigurationPanel} server=${server} store=${store} /><${AgentList} server=${server} store=${store} />
         ${(may("keys.revoke") || may("tokens.issue")) && html`<${KeyPanel} server=${server} connected=${connected()} />`}
+        <${WebhookPanel} server=${server} store=${store} />
       </div>
     </div>`;
 }
