@@ -1,4 +1,4 @@
-"""The agents' tokens: with a file of them the gate knows which agent asks; without one it believes what a caller says.
+"""The agents' tokens: with a file of them the local port knows which agent calls; without one it believes what is said.
 
 ```toml
 it-admin = "41n3…"

@@ -129,8 +129,8 @@ def _common(command: Callable[..., None]) -> Callable[..., None]:
             envvar=f"{PREFIX}_AGENT_TOKENS_FILE",
             type=click.Path(path_type=Path, dir_okay=False),
             metavar="FILE",
-            help="TOML file with a token for each agent (mode 0600): who asks at /gate then proves which agent it is. "
-            "Without it a program of this machine is believed.",
+            help="TOML file with a token for each agent (mode 0600): who asks at /gate, or reports usage or activity, "
+            "then proves which agent it is. Without it a program of this machine is believed.",
         ),
         click.option(
             "--executors",

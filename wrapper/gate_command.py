@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -11,7 +10,7 @@ import httpx
 import msgspec
 
 from wrapper.gate_api import WAIT_LIMIT_SECONDS, WAIT_SECONDS
-from wrapper.local_port import at
+from wrapper.local_port import at, token
 from wrapper.ports import SystemClock, SystemRandomness, new_id
 
 #: Beyond the wait that was asked for, the answer has to be here within this time.
@@ -19,30 +18,6 @@ _SLACK_SECONDS: Final = 15.0
 #: After a lost connection, and between answers that come at once.
 _PAUSE_SECONDS: Final = 1.0
 _WORDS: Final = {"allow": "Allowed", "deny": "Denied", "pending": "Not decided yet"}
-
-
-def _bearer(_context: click.Context, _option: click.Parameter, path: Path | None) -> dict[str, str]:
-    """The header that proves which agent asks."""
-    if path is None:
-        return {}
-    try:
-        token = path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise click.BadParameter(f"{path} cannot be read: {error}") from error
-    if not token.isprintable() or not token:
-        raise click.BadParameter(f"{path} must hold one line, the agent's token")
-    return {"Authorization": f"Bearer {token}"}
-
-
-_token: Final = click.option(
-    "--token-file",
-    "bearer",
-    type=click.Path(path_type=Path, dir_okay=False),
-    envvar="SAFETY_WRAPPER_AGENT_TOKEN_FILE",
-    callback=_bearer,
-    metavar="FILE",
-    help="File with the agent's own token, where the wrapper has --agent-tokens-file.",
-)
 
 
 class _Unusable(click.ClickException):
@@ -55,7 +30,7 @@ class _Unusable(click.ClickException):
 @click.argument("tool")
 @click.argument("arguments", default="{}", metavar="[JSON]")
 @click.option("--agent", required=True, metavar="AGENT", help="The agent that asks, as it-admin.")
-@_token
+@token
 @at
 @click.option(
     "--wait",
@@ -116,7 +91,7 @@ def gate(
 @click.argument("request_id", metavar="REQUEST_ID")
 @click.argument("became", type=click.Choice(["executed", "failed", "abandoned"]), metavar="executed|failed|abandoned")
 @click.option("--detail", metavar="TEXT", help="More about it, for the person who approved it.")
-@_token
+@token
 @at
 def outcome(request_id: str, became: str, detail: str | None, bearer: dict[str, str], address: str) -> None:
     """Say what became of an allowed call: the person who approved it is told."""

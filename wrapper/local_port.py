@@ -1,8 +1,9 @@
-"""Where a command of `safety-wrapper` finds the running wrapper: the option, on this machine only."""
+"""How a command of `safety-wrapper` reaches the running wrapper: where, on this machine only, and as which agent."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -21,6 +22,19 @@ def _address(_context: click.Context, _option: click.Parameter, text: str) -> st
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+def _bearer(_context: click.Context, _option: click.Parameter, path: Path | None) -> dict[str, str]:
+    """The header that proves which agent calls."""
+    if path is None:
+        return {}
+    try:
+        text = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.BadParameter(f"{path} cannot be read: {error}") from error
+    if not text.isprintable() or not text:
+        raise click.BadParameter(f"{path} must hold one line, the agent's token")
+    return {"Authorization": f"Bearer {text}"}
+
+
 at: Final[Callable[..., Any]] = click.option(
     "--address",
     "--listen",
@@ -31,4 +45,14 @@ at: Final[Callable[..., Any]] = click.option(
     callback=_address,
     metavar="HOST:PORT",
     help="Where the wrapper listens.",
+)
+
+token: Final[Callable[..., Any]] = click.option(
+    "--token-file",
+    "bearer",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="SAFETY_WRAPPER_AGENT_TOKEN_FILE",
+    callback=_bearer,
+    metavar="FILE",
+    help="File with the agent's own token, where the wrapper has --agent-tokens-file.",
 )

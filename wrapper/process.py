@@ -54,7 +54,7 @@ class Options:
         webhook_url: what the Hub is told at the registration: where its webhooks go.
         accept_v1: take webhooks under the specification's signature alone.
         diun_token: what Diun's webhooks carry.
-        agent_tokens: by which the gate tells agents apart; None: it believes its callers.
+        agent_tokens: by which the gate and the reports tell agents apart; None: they believe their callers.
         script: what scripted agents want.
         executors: which local programs run commands.
         answerers: what answers live questions, besides what every wrapper answers.
@@ -139,7 +139,7 @@ async def _run(
     api = LocalApi()
     add_health(api, status)
     GateApi(lambda: running[0] if running else None, options.agent_tokens).add_to(api)
-    ReportsApi(lambda: running[0] if running else None).add_to(api)
+    ReportsApi(lambda: running[0] if running else None, options.agent_tokens).add_to(api)
     await _listen_on(api, options.listen, nursery, "local_api.listening")
     outer_api = LocalApi()
     if options.webhooks is not None:

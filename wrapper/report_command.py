@@ -10,7 +10,7 @@ import click
 import httpx
 import msgspec
 
-from wrapper.local_port import at
+from wrapper.local_port import at, token
 from wrapper.ports import SystemClock, SystemRandomness, new_id
 
 _TIMEOUT_SECONDS: Final = 15.0
@@ -51,16 +51,25 @@ def report() -> None:
 @click.option("--data", metavar="JSON", callback=_json, help="More about it.")
 @_when
 @_id
+@token
 @at
 def activity(
-    summary: str, agent: str, kind: str, data: Any, moment: str | None, report_id: str | None, address: str
+    summary: str,
+    agent: str,
+    kind: str,
+    data: Any,
+    moment: str | None,
+    report_id: str | None,
+    bearer: dict[str, str],
+    address: str,
 ) -> None:
     """Tell one thing that an agent did; SUMMARY is what a person reads.
 
     \b
     safety-wrapper report activity --agent secretary --kind mail.answered "Answered 3 mails"
     """
-    _tell(address, "activity", report_id, agentId=agent, kind=kind, summary=summary, data=data, at=moment)
+    body = {"agentId": agent, "kind": kind, "summary": summary, "data": data, "at": moment}
+    _tell(address, "activity", report_id, body, bearer)
 
 
 @report.command()
@@ -86,16 +95,14 @@ def backup(
     size=$(stat -c %s /var/backups/nightly.tar)
     safety-wrapper report backup success --size-bytes "$size" --detail nightly
     """
-    _tell(
-        address,
-        "backup",
-        report_id,
-        status=status,
-        startedAt=started_at,
-        finishedAt=finished_at,
-        sizeBytes=size_bytes,
-        detail=detail,
-    )
+    body = {
+        "status": status,
+        "startedAt": started_at,
+        "finishedAt": finished_at,
+        "sizeBytes": size_bytes,
+        "detail": detail,
+    }
+    _tell(address, "backup", report_id, body, {})
 
 
 @report.command()
@@ -110,6 +117,7 @@ def backup(
 @click.option("--cost-cents", type=click.FloatRange(min=0), metavar="CENTS", help="Parts of a cent add up.")
 @_when
 @_id
+@token
 @at
 def usage(
     agent: str,
@@ -123,6 +131,7 @@ def usage(
     cost_cents: float | None,
     moment: str | None,
     report_id: str | None,
+    bearer: dict[str, str],
     address: str,
 ) -> None:
     """Tell what one call of a model used; the wrapper adds calls up by the hour.
@@ -130,28 +139,26 @@ def usage(
     \b
     safety-wrapper report usage --agent marketing --model deepseek/deepseek-v3.2 --tokens-input 4500 --tokens-output 120
     """
-    _tell(
-        address,
-        "usage",
-        report_id,
-        agentId=agent,
-        model=model,
-        tokensInput=tokens_input,
-        tokensOutput=tokens_output,
-        tokensCacheRead=tokens_cache_read,
-        tokensCacheWrite=tokens_cache_write,
-        webSearchCount=web_searches,
-        webFetchCount=web_fetches,
-        costCents=cost_cents,
-        at=moment,
-    )
+    body = {
+        "agentId": agent,
+        "model": model,
+        "tokensInput": tokens_input,
+        "tokensOutput": tokens_output,
+        "tokensCacheRead": tokens_cache_read,
+        "tokensCacheWrite": tokens_cache_write,
+        "webSearchCount": web_searches,
+        "webFetchCount": web_fetches,
+        "costCents": cost_cents,
+        "at": moment,
+    }
+    _tell(address, "usage", report_id, body, bearer)
 
 
-def _tell(address: str, what: str, report_id: str | None, **given: Any) -> None:
+def _tell(address: str, what: str, report_id: str | None, given: dict[str, Any], bearer: dict[str, str]) -> None:
     """Report until it is answered, always under one id, so that it counts once."""
     body = {name: value for name, value in given.items() if value is not None}
     body["id"] = report_id or new_id(SystemClock(), SystemRandomness())
-    answer = _post(address, what, body)
+    answer = _post(address, what, body, bearer)
     content = _content(answer)
     if not answer.is_success:
         raise click.ClickException(_refusal(answer, content))
@@ -162,8 +169,8 @@ def _tell(address: str, what: str, report_id: str | None, **given: Any) -> None:
         click.echo("Told already." if content.get("repeated") else "Told.")
 
 
-def _post(address: str, what: str, body: dict[str, Any]) -> httpx.Response:
-    with httpx.Client(base_url=address, trust_env=False, timeout=_TIMEOUT_SECONDS) as client:
+def _post(address: str, what: str, body: dict[str, Any], bearer: dict[str, str]) -> httpx.Response:
+    with httpx.Client(base_url=address, headers=bearer, trust_env=False, timeout=_TIMEOUT_SECONDS) as client:
         for pause in (*_PAUSES_SECONDS, None):
             try:
                 answer = client.post(f"/report/{what}", json=body)

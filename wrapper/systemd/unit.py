@@ -125,7 +125,7 @@ _file = click.Path(path_type=Path, dir_okay=False)
 @click.option("--master-key-file", "master_key", type=_file, help="Default: a key made in the state folder.")
 @click.option("--gateway-token-file", "gateway_token", type=_file, help="OpenClaw's token, with --openclaw.")
 @click.option("--diun-token-file", "diun_token", type=_file, help="The token of Diun's webhooks.")
-@click.option("--agent-tokens-file", "agent_tokens", type=_file, help="The agents' tokens at the gate.")
+@click.option("--agent-tokens-file", "agent_tokens", type=_file, help="The agents' tokens at the local port.")
 @click.option("--executors", type=_file, help="The file that declares what runs the Hub's commands.")
 @click.option("--container-engine", type=_file, help="The engine's Unix socket, as /run/docker.sock.")
 @click.option(
