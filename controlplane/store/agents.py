@@ -16,6 +16,7 @@ from controlplane.store import configuration
 from controlplane.store.agent_rows import AGENT_COLUMNS, AgentWithStatus, agent_of, agent_with_status
 from controlplane.store.agent_templates import TEMPLATES
 from controlplane.store.agent_templates.template import AgentTemplate
+from controlplane.store.agent_tools import AgentTool, tools_for
 from controlplane.store.composition import HEARTBEAT_SECONDS
 from controlplane.store.database import Database
 from controlplane.store.keys import key_of, missing
@@ -94,6 +95,15 @@ class AgentStore:
         """
         return await self._database.read(_of_slug, scope, order_id, slug)
 
+    async def tools(self, scope: Scope, order_id: OrderId, agent: str) -> Sequence[AgentTool]:
+        """The tools a deployed agent has or could be given, by its slug or its id.
+
+        Raises:
+            NotFound: there is no such order within the scope, or no such agent on it.
+            Conflict: it was removed.
+        """
+        return await self._database.read(_tools, scope, order_id, agent)
+
     async def config(self, order_id: OrderId) -> TenantConfig:
         """The configuration a tenant should have: for its wrapper, which pulls it."""
         return await self._database.read(
@@ -124,6 +134,13 @@ def _of_order(
 
 def _of_slug(connection: Connection, scope: Scope, order_id: OrderId, slug: str) -> AgentConfig:
     return configuration.find_agent(connection, _known(connection, scope, order_id), slug)
+
+
+def _tools(connection: Connection, scope: Scope, order_id: OrderId, agent: str) -> Sequence[AgentTool]:
+    key = _known(connection, scope, order_id)
+    found = configuration.find_agent(connection, key, agent)
+    applications = connection.execute(select(orders.c.tools).where(orders.c.id == key)).scalar_one()
+    return tools_for(found, applications)
 
 
 def _known(connection: Connection, scope: Scope, order_id: OrderId) -> UUID:

@@ -15,6 +15,7 @@ from controlplane.api.paging import Listing, Page
 from controlplane.api.permissions import Permission
 from controlplane.api.router import Router
 from controlplane.store.agent_templates.template import AgentTemplate
+from controlplane.store.agent_tools import AgentTool
 from controlplane.store.agents import Configurations
 from protocol.faults import Conflict, NotFound
 from protocol.ids import OrderId
@@ -79,6 +80,12 @@ async def deploy_agent(call: Call[StaffCaller], order_id: OrderId, body: DeployA
 async def get_agent(call: Call[StaffCaller], order_id: OrderId, agent_id: Slug) -> AgentConfig:
     """Read a deployed agent, named by its slug; `ETag` is for `If-Match`."""
     return show_version(call, await call.hub.agents.of_slug(call.caller.scope, order_id, agent_id))
+
+
+@routes.get("/orders/{order_id}/agents/{agent_id}/tools", raises=(NotFound,))
+async def agent_tools(call: Call[StaffCaller], order_id: OrderId, agent_id: Slug) -> list[AgentTool]:
+    """List the tools an agent has or could be given: those of its server's applications, the general ones, its own."""
+    return list(await call.hub.agents.tools(call.caller.scope, order_id, agent_id))
 
 
 @routes.patch("/orders/{order_id}/agents/{agent_id}", guard=_WRITE, raises=(NotFound, Conflict))

@@ -24,6 +24,7 @@ from controlplane.api.guards_people import Customer
 from controlplane.api.paging import Listing, Page
 from controlplane.api.router import Router
 from controlplane.store.agent_rows import AgentWithStatus
+from controlplane.store.agent_tools import AgentTool
 from protocol.faults import Conflict, NotFound
 from protocol.ids import AgentConfigId
 
@@ -58,6 +59,13 @@ async def list_agents(call: Call[CustomerCaller], query: Page) -> Listing[AgentW
 async def get_agent(call: Call[CustomerCaller], agent_config_id: AgentConfigId) -> AgentWithStatus:
     """Read one agent: its character, tools and autonomy; `ETag` is for `If-Match`."""
     return _show(call, await call.hub.agents.get(call.caller.scope, agent_config_id))
+
+
+@routes.get("/{agent_config_id}/tools", raises=(NotFound, Conflict))
+async def agent_tools(call: Call[CustomerCaller], agent_config_id: AgentConfigId) -> list[AgentTool]:
+    """List the tools an agent has or could be given: those of your applications, the general ones, its own."""
+    found = await call.hub.agents.get(call.caller.scope, agent_config_id)
+    return list(await call.hub.agents.tools(call.caller.scope, found.order_id, agent_config_id))
 
 
 @routes.patch("/{agent_config_id}", raises=(NotFound, Conflict))

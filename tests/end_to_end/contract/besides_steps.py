@@ -150,6 +150,11 @@ async def orders(walk: Walk) -> None:
     assert await walk.also(f"GET {path}/{{id}}/events | {path}/{{order}}/events", "staff")
     agent = await walk.also(f"GET {path}/{{id}}/agents/{{agentId}} | {path}/{{order}}/agents/it-admin", "staff")
     assert agent["agentId"] == "it-admin"
+    row = f"GET {path}/{{id}}/agents/{{agentId}}/tools | {path}/{{order}}/agents/it-admin/tools"
+    classes = {one["name"]: one["commandClass"] for one in await walk.also(row, "staff")}
+    assert classes["volume_remove"] == "critical_red"
+    own = "GET /api/v1/customer/agents/{id}/tools | /api/v1/customer/agents/{agent}/tools"
+    assert {one["name"]: one["commandClass"] for one in await walk.also(own, "maria")} == classes
 
 
 async def sign_in(walk: Walk) -> None:

@@ -108,6 +108,7 @@ ROUTES: dict[str, str] = {
     "GET /api/v1/admin/orders/{order_id}/configuration": STAFF,
     "POST /api/v1/admin/orders/{order_id}/agents": "OAM",
     "GET /api/v1/admin/orders/{order_id}/agents/{agent_id}": STAFF,
+    "GET /api/v1/admin/orders/{order_id}/agents/{agent_id}/tools": STAFF,
     "PATCH /api/v1/admin/orders/{order_id}/agents/{agent_id}": "OAM",
     "DELETE /api/v1/admin/orders/{order_id}/agents/{agent_id}": "OAM",
     # 4.9
@@ -120,6 +121,7 @@ ROUTES: dict[str, str] = {
     "GET /api/v1/customer/dashboard": "C",
     "GET /api/v1/customer/agents": "C",
     "GET /api/v1/customer/agents/{agent_config_id}": "C",
+    "GET /api/v1/customer/agents/{agent_config_id}/tools": "C",
     "PATCH /api/v1/customer/agents/{agent_config_id}": "C",
     "PATCH /api/v1/customer/agents/{agent_config_id}/external-comms": "C",
     "GET /api/v1/customer/agents/{agent_config_id}/activity": "C",

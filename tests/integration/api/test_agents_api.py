@@ -185,6 +185,35 @@ async def test_the_life_of_an_agent_reaches_the_wrapper(town: Town):
     assert [entry[0] for entry in await town.audit()] == ["agent.deployed", "agent.updated", "agent.removed"]
 
 
+async def test_tools_are_told_with_their_class_and_what_the_role_says(town: Town):
+    owner = await town.people.owner()
+    maria = await town.people.customer("maria@acme.com")
+    order = await town.order(maria, "acme.test", "ghost")
+    agents = f"/api/v1/admin/orders/{order}/agents"
+    deployed = data(await owner.post(agents, json={"role": "marketing", "toolOverrides": {"own_tool": "ask"}}), 201)
+    told = data(await owner.get(f"{agents}/marketing/tools"))
+    tools = {one["name"]: one for one in told}
+    assert len(tools) == len(told)
+    assert tools["ghost_post_publish"] == {
+        "name": "ghost_post_publish",
+        "commandClass": "yellow_external",
+        "application": "ghost",
+        "ofRole": "allowed",
+    }
+    assert (tools["shell"]["commandClass"], tools["shell"]["ofRole"]) == ("red", "denied")
+    assert (tools["own_tool"]["commandClass"], tools["own_tool"]["ofRole"]) == ("red", None)
+    assert "service_restart" in tools, "a general tool the agent does not have could be given"
+    assert not [name for name in tools if name.startswith(("nextcloud_", "odoo_"))], (
+        "of no application that is not there"
+    )
+    browser = await town.people.signed_in("customer", "maria@acme.com")
+    own = f"/api/v1/customer/agents/{deployed['id']}/tools"
+    assert data(await browser.get(own)) == told
+    data(await owner.delete(f"{agents}/marketing"))
+    refusal(await owner.get(f"{agents}/marketing/tools"), 404)
+    refusal(await browser.get(own), 409)
+
+
 async def test_a_repeated_patch_pushes_nothing(town: Town):
     owner = await town.people.owner()
     order = await town.order(await town.people.customer(), "acme.test")
