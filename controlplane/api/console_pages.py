@@ -39,7 +39,7 @@ _ROOMS: Final = (
     "/setup",
     *("/forgot-password", "/reset-password", "/set-password", "/accept-invite"),
     *("/customer", "/customer/{room}", "/customer/{room}/{thing}"),
-    *("/admin", "/admin/{room}", "/admin/{room}/{thing}"),
+    *("/admin", "/admin/{room}", "/admin/{room}/{thing}", "/admin/{room}/{thing}/{part}/{item}"),
 )
 
 
@@ -154,7 +154,14 @@ def _serve_page(routes: Router, path: str, shell: StaticFile) -> None:
         return shell.answer(call.request.headers.get("accept-encoding", ""), **headers)
 
     declare = partial(routes.get, path, envelope=False, hidden=True, quiet=True)
-    if "{thing}" in path:
+    if "{item}" in path:
+
+        @declare()
+        async def page_of_a_part(call: Call[Anyone], room: str, thing: str, part: str, item: str) -> Raw:
+            """The console, for one part of one thing."""
+            return page(call)
+
+    elif "{thing}" in path:
 
         @declare()
         async def page_of_a_thing(call: Call[Anyone], room: str, thing: str) -> Raw:

@@ -1,6 +1,7 @@
 // What differs between two configurations of a tenant, field by field: a pure function.
+import { lineDifference, paired, stretches } from "./line_diff.js";
 
-const MOST_LINES = 14;
+const MOST_LINES = 28;
 const LISTS = ["toolsAllowed", "toolsDenied"];
 const MAPS = ["externalCommsUnlocks", "toolOverrides"];
 const VALUES = ["name", "role", "toolProfile", "autonomyLevel"];
@@ -22,19 +23,12 @@ function ofMap(name, before, after) {
   return keys.flatMap((key) => ofValue(`${name}.${key}`, (before ?? {})[key], (after ?? {})[key]));
 }
 
-/** A longer text by lines: what is the same at its beginning and at its end is left out. */
+/** A longer text by lines; what is the same is left out. */
 export function ofText(name, before, after) {
-  const old = (before ?? "").split("\n"), fresh = (after ?? "").split("\n");
-  let head = 0, tail = 0;
-  while (head < Math.min(old.length, fresh.length) && old[head] === fresh[head]) head += 1;
-  while (tail < Math.min(old.length, fresh.length) - head && old[old.length - 1 - tail] === fresh[fresh.length - 1 - tail]) tail += 1;
-  const lines = (look, all) => {
-    const changed = all.slice(head, all.length - tail);
-    const shown = changed.slice(0, MOST_LINES).map((line) => [look, line]);
-    return changed.length > MOST_LINES ? [...shown, ["", `${changed.length - MOST_LINES} more lines`]] : shown;
-  };
-  const found = [...lines("del", old), ...lines("add", fresh)];
-  return found.length ? [["at", `${name}, from line ${head + 1}`], ...found] : [];
+  const found = stretches(paired(lineDifference(before ?? "", after ?? "")), 0).flatMap(({ rows }) => [
+    ["at", `${name}, from line ${rows[0].fresh ?? rows[0].old}`], ...rows.map(({ look, text, other }) => [look, text, other]),
+  ]);
+  return found.length > MOST_LINES ? [...found.slice(0, MOST_LINES), ["", `${found.length - MOST_LINES} more lines`]] : found;
 }
 
 function ofAgent(before, after) {
@@ -46,7 +40,7 @@ function ofAgent(before, after) {
   ];
 }
 
-/** Sections `{title, lines}`; a line is `[look, text]` with look `add`, `del`, `at` or nothing. */
+/** Sections `{title, lines}`; a line is `[look, text, other]` with look `add`, `del`, `at` or nothing, `other` the line it replaces. */
 export function difference(before, after) {
   const sections = [];
   const put = (title, lines) => { if (lines.length) sections.push({ title, lines }); };

@@ -37,9 +37,10 @@ const Settings = onDemand("Settings", () => import("./rooms/settings.js"));
 const ApiKeys = onDemand("ApiKeys", () => import("./rooms/api_keys.js")), FoundingMembers = onDemand("FoundingMembers", () => import("./rooms/founding_members.js"));
 const HubSettings = onDemand("HubSettings", () => import("./rooms/hub_settings.js"));
 const Staff = onDemand("Staff", () => import("./rooms/staff.js")), StaffMember = onDemand("StaffMember", () => import("./rooms/staff_member.js"));
-const Tenant = onDemand("Tenant", () => import("./rooms/tenant.js"));
+const Tenant = onDemand("Tenant", () => import("./rooms/tenant.js")), TenantAgent = onDemand("TenantAgent", () => import("./rooms/tenant_agent.js"));
 const ROOMS = {
-  admin: { fleet: Fleet, approvals: ({ thing }) => html`<${Approvals} wanted=${thing} />`, history: History, tenants: ({ thing }) => html`<${Tenant} id=${thing} key=${thing} />`,
+  admin: { fleet: Fleet, approvals: ({ thing }) => html`<${Approvals} wanted=${thing} />`, history: History,
+    tenants: ({ thing, part, item }) => (part === "agents" && item ? html`<${TenantAgent} id=${thing} slug=${item} key=${`${thing} ${item}`} />` : html`<${Tenant} id=${thing} key=${thing} />`),
     customers: ({ thing }) => (thing ? html`<${Customer} id=${thing} key=${thing} />` : html`<${Customers} />`),
     orders: ({ thing }) => (thing ? html`<${Order} id=${thing} key=${thing} />` : html`<${Orders} />`),
     staff: ({ thing }) => (thing ? html`<${StaffMember} id=${thing} key=${thing} />` : html`<${Staff} />`), settings: ({ thing }) => html`<${HubSettings} category=${thing} />`,
@@ -52,7 +53,7 @@ const TITLES = { dashboard: "Home", usage: "Usage", billing: "Billing", backups:
 const Lost = () => html`<section class="empty"><h1 tabindex="-1">There is no such page</h1><p>The address may be old.</p><a class="btn" href=${home()}>Go to the start</a></section>`;
 
 function Inside() {
-  const [side, room, thing] = parts();
+  const [side, room, thing, part, item] = parts();
   const isAdmin = side === "admin";
   const Room = ROOMS[side][room] ?? Lost;
   useEffect(() => bind({
@@ -63,7 +64,7 @@ function Inside() {
     a: () => pressOnCard("a"), d: () => pressOnCard("d"),
   }), [side]);
   const Frame = isAdmin ? StaffFrame : CustomerFrame;
-  return html`<${Frame}><${Room} thing=${thing ?? null} /><//><${Palette} /><${Help} />`;
+  return html`<${Frame}><${Room} thing=${thing ?? null} part=${part} item=${item} /><//><${Palette} /><${Help} />`;
 }
 
 /** Where an address leads for whoever is signed in; null: here. */

@@ -25,14 +25,18 @@ export function listen(topic, listener) {
 
 /** The newest of several readings counts, in whatever order their answers come. */
 function useReader(read) {
-  const latest = useRef(0), self = useRef(read), alive = useRef(true);
+  const latest = useRef(0), done = useRef(0), self = useRef(read), alive = useRef(true);
   self.current = read;
   useEffect(() => () => { alive.current = false; }, []);
-  return useRef(async () => {
+  const load = useRef(async () => {
     const mine = ++latest.current;
     const finish = await self.current();
-    if (alive.current && mine === latest.current) finish();
+    if (!alive.current || mine !== latest.current) return;
+    done.current = mine;
+    finish();
   }).current;
+  load.isOpen = () => done.current !== latest.current;
+  return load;
 }
 
 /**
@@ -56,7 +60,11 @@ export function useRecord(path, { topic = null, concerns = () => true } = {}) {
   }, [path, topic]);
   useReconnect(load, topic);
   const here = state.path === path ? state : { data: null, version: null, fault: null };
-  return { ...here, load, take: ({ data, version }) => setState({ path, data, version: version ?? null, fault: null }) };
+  const take = ({ data, version }) => {
+    setState({ path, data, version: version ?? null, fault: null });
+    if (load.isOpen()) load(); // what is being read may be from before: read it again
+  };
+  return { ...here, load, take };
 }
 
 /** Without a topic of its own a reading is repeated when the connection is back. */
@@ -102,7 +110,9 @@ export const hasDraft = (key) => drafts.has(key);
 /**
  * Edits of an object. A field that nobody touched follows the object; one that was touched is kept, and where the object's
  * has changed meanwhile, both are told.
- * Answers `{value(name), set(name, value), changed, dirty, theirs(name), keep(name), drop(name), clear}`.
+ * Answers `{value(name), set(name, value), changed, dirty, theirs(name), base(name), keep(name), drop(name), saved, clear, restore}`;
+ * `base`: what the object had when the field was first touched; `saved`: what was in the draft is the object's now, and what was
+ * edited since stays.
  */
 export function useDraft(key, current) {
   const [, redraw] = useState(0);
@@ -126,9 +136,17 @@ export function useDraft(key, current) {
     changed,
     dirty: Object.keys(changed).length > 0,
     clash: Object.keys(draft.edits).some(foreign),
+    base: (name) => draft.base[name],
     theirs: (name) => (foreign(name) ? { value: current?.[name] } : null),
     keep: (name) => move({ base: { ...draft.base, [name]: current?.[name] ?? null }, edits: draft.edits }),
     drop,
-    clear: () => move({ base: {}, edits: {} }),
+    saved() {
+      const now = drafts.get(key) ?? { base: {}, edits: {} };
+      const since = Object.entries(now.edits).filter(([name, value]) => !has(name) || !same(value, draft.edits[name]));
+      move({ base: Object.fromEntries(since.map(([name]) => [name, has(name) ? draft.edits[name] : now.base[name]])), edits: Object.fromEntries(since) });
+    },
+    /** Let all edits go; answers them, for `restore`. */
+    clear() { move({ base: {}, edits: {} }); return draft; },
+    restore: (edits) => move(edits),
   };
 }

@@ -18,6 +18,9 @@ const APPLICATIONS = {
 /** The application a tool works on, or null. */
 export const applicationOf = (tool) => APPLICATIONS[tool.split("_")[0]] ?? null;
 
+/** `ghost_post_publish` is called “Post publish” where its application stands above it. */
+export const toolWords = (tool) => tool.slice(applicationOf(tool) ? tool.indexOf("_") + 1 : 0).replaceAll("_", " ").replace(/^./u, (first) => first.toUpperCase());
+
 /** What the last button says: the deed. A count comes from the impact when it is plainly a count. */
 export function deed(approval) {
   const tool = approval.toolName;

@@ -101,11 +101,16 @@ PLACES = [
     ("owner", "TENANT", ".timeline .track"),
     ("owner", "/admin/audit", ".entry"),
     ("owner", "/admin/account", ".photo-row"),
+    ("owner", "TENANT/agents/marketing", ".tool"),
+    ("customer", "AGENT", ".tool"),
 ]
 
 
 def _open(world: World, who: str, path: str, there: str, **options: Any) -> Page:
-    path = f"/admin/tenants/{world.staff.servers()[0]['id']}" if path == "TENANT" else path
+    path = path.replace("TENANT", f"/admin/tenants/{world.staff.servers()[0]['id']}")
+    if path == "AGENT":
+        agents = world.staff.call("GET", f"/api/v1/admin/orders/{world.order_id}/agents")
+        path = f"/customer/agents/{agents[0]['id']}"
     page = (world.owner if who == "owner" else world.customer)(path, **options)
     page.locator(there).first.wait_for()
     return page

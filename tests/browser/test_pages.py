@@ -37,6 +37,7 @@ PAGES: dict[str, tuple[str, Callable[[World], str], str]] = {
     "account": ("customer", lambda world: "/customer/account", ".rows .item"),
     "staff-account": ("owner", lambda world: "/admin/account", ".photo-row"),
     "tenant": ("owner", _tenant, ".timeline .track"),
+    "tenant-agent": ("owner", lambda world: f"{_tenant(world)}/agents/marketing", ".tool"),
 }
 
 

@@ -59,6 +59,56 @@ def test_staff_change_an_agent_s_level_and_its_gates(world: World) -> None:
     expect(row.locator(".gates li", has_text=tool)).to_contain_text("open")  # on the staff's page, by itself
 
 
+@pytest.mark.parametrize("who", ["staff", "customer"])
+def test_a_turn_that_is_made_while_another_is_on_its_way_is_not_lost(world: World, who: str) -> None:
+    """Clicks come as fast as a hand makes them: what was wanted last holds, and nothing falls back in between."""
+    path = f"/api/v1/admin/orders/{world.order_id}/agents/marketing"
+    shut = {"externalCommsUnlocks": {"email_send": False, "social_post_publish": False}}
+    agent = world.staff.call("PATCH", path, {"autonomyLevel": 1, **shut})
+    page = _page(world) if who == "staff" else world.customer(f"/customer/agents/{agent['id']}")
+    room = _agent(page, "Marketing") if who == "staff" else page.locator("main")
+    email = room.get_by_role("checkbox", name=re.compile("email_send"))
+    social = room.get_by_role("checkbox", name=re.compile("social_post_publish"))
+    expect(email).not_to_be_checked()
+    email.evaluate(
+        """(one) => {
+            const line = one.closest("li"), what = { subtree: true, childList: true, characterData: true };
+            window.said = [];
+            new MutationObserver(() => window.said.push(line.textContent)).observe(line, what);
+        }"""
+    )
+    held: list[Any] = []
+    released: list[bool] = []
+
+    def hold(route: Any) -> None:
+        if route.request.method == "PATCH" and not released:
+            held.append(route)
+        else:
+            route.fallback()
+
+    page.route(re.compile("/agents/(marketing|agcfg_[^/]+)(/external-comms)?$"), hold)
+    email.click()
+    expect(room.locator(".gates li", has_text="email_send")).to_contain_text("(saving)")  # seen to be on its way
+    social.click()
+    for _ in range(3):
+        room.get_by_role("radio", name=re.compile("Level 3")).check(force=True)
+        room.get_by_role("radio", name=re.compile("Level 2")).check(force=True)
+    email.click()
+    email.click()
+    page.evaluate("() => { window.said.length = 0; }")
+    released.append(True)
+    for route in held:
+        route.continue_()
+    expect(room.get_by_text("saving", exact=False)).to_have_count(0)
+    expect(email).to_be_checked()
+    expect(social).to_be_checked()
+    expect(room.get_by_role("radio", name=re.compile("Level 2"))).to_be_checked()
+    saved = world.staff.call("GET", path)
+    assert saved["externalCommsUnlocks"] == {"email_send": True, "social_post_publish": True}
+    assert saved["autonomyLevel"] == 2
+    assert [one for one in page.evaluate("() => window.said") if "shut" in one] == []  # it never fell back
+
+
 def test_an_agent_is_deployed_and_taken_off_by_its_name(world: World) -> None:
     page = _page(world)
     page.get_by_role("button", name="Deploy…").click()

@@ -4,11 +4,11 @@ import { html } from "../html.js";
 import { servers } from "../store.js";
 import { clockSeconds, full } from "../time.js";
 import { useState } from "../vendor/hooks.mjs";
+import { DiffLine } from "./diff.js";
 import { Icon } from "./icon.js";
 import { Said } from "./text.js";
 
 const MOST_LINES = 40;
-const WORDS = { add: "added: ", del: "removed: " };
 const KINDS = { staff: "staff", customer: "customer", tenant: "server", system: "the Hub itself", cron: "by the clock" };
 
 /** Shown to those who may read it: where what happened to a thing stands. */
@@ -19,7 +19,7 @@ function Difference({ entry }) {
   const all = changes(entry.before, entry.after);
   if (!all.length) return html`<p class="hint">The entry tells no more than that it happened.</p>`;
   const shown = whole ? all : all.slice(0, MOST_LINES);
-  return html`<ol class="diff" aria-label="What was before and after">${shown.map(([look, text], index) => html`<li class=${look} key=${index}><span><span class="vh">${WORDS[look] ?? ""}</span><${Said} text=${text} fold=${400} /></span></li>`)}</ol>
+  return html`<ol class="diff" aria-label="What was before and after">${shown.map(([look, text, other], index) => html`<${DiffLine} key=${index} look=${look} text=${text} other=${other} />`)}</ol>
     ${all.length > shown.length && html`<div><button class="btn btn-s" type="button" onClick=${() => setWhole(true)}>Show all ${all.length} lines</button></div>`}`;
 }
 

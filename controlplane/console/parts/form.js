@@ -39,39 +39,42 @@ export const asLines = { read: (list) => (list ?? []).join("\n"), write: (text) 
 export const tidy = (list) => list.flatMap((line) => line.split(",")).map((one) => one.trim()).filter(Boolean);
 
 /**
- * Saving a draft. `save(changed)`: sends it, throws a Fault; a version that is stale reads anew and tells both.
- * Answers `{busy, fault, submit}`.
+ * Saving a draft. `save(changed)`: sends it, throws a Fault; a version that is stale reads anew and tells both. `barred`: why it
+ * cannot be saved as it is, or nothing. What is edited while it is on its way stays an edit.
+ * Answers `{busy, fault, submit, forget, barred}`.
  */
-export function useSaving({ draft, save, reload, done }) {
+export function useSaving({ draft, save, reload, done, barred = null }) {
   const [busy, setBusy] = useState(false), [fault, setFault] = useState(null);
   async function submit(event) {
     event?.preventDefault();
-    if (busy || !draft.dirty || draft.clash || !connected()) return;
+    if (busy || !draft.dirty || draft.clash || barred || !connected()) return;
     setBusy(true);
     setFault(null);
     try {
       await save(draft.changed);
-      draft.clear();
+      draft.saved();
       toast(done);
     } catch (refusal) {
       if (refusal.status === 409) await reload?.();
       setFault(refusal);
     } finally { setBusy(false); }
   }
-  return { busy, fault, submit, forget: () => setFault(null) };
+  return { busy, fault, submit, barred, forget: () => setFault(null) };
 }
 
 /** The end of a form: what is not saved yet, saving it, letting it go. */
 export function SaveBar({ draft, saving, word = "Save", fields = [] }) {
   const { busy, fault } = saving;
+  const [gone, setGone] = useState(null); // edits that were let go
   const count = Object.keys(draft.changed).length;
   const placed = fault?.field && fields.some((name) => fault.field(name));
-  const why = !connected() ? "You are offline, so nothing can be changed." : draft.clash ? "Choose which version counts first." : count ? null : "Nothing has changed.";
+  const why = !connected() ? "You are offline, so nothing can be changed." : draft.clash ? "Choose which version counts first." : count && saving.barred ? saving.barred : count ? null : "Nothing has changed.";
   return html`<div class="stack save-bar">
     ${fault && !placed && html`<${Wrong}>${fault.message}${fault.status === 409 && draft.clash ? " Both versions stand at the field." : ""}${Array.isArray(fault.details) && fault.details.length ? ` ${fault.details.map((one) => `${one.field}: ${one.message}`).join("; ")}.` : ""} Nothing was saved.<//>`}
     <div class="row"><button class="btn btn-main" type="submit" aria-busy=${busy} aria-disabled=${why ? "true" : null} title=${why}>${busy ? "Saving" : word}</button>
-      ${count > 0 && html`<button class="btn" type="button" onClick=${() => { saving.forget(); draft.clear(); }}>Undo</button>`}
-      <span class="small muted" role="status">${count ? `${count} ${count === 1 ? "change" : "changes"} not saved${connected() ? "" : "; you are offline"}` : ""}</span></div></div>`;
+      ${count > 0 && html`<button class="btn" type="button" onClick=${() => { saving.forget(); setGone(draft.clear()); }}>Undo</button>`}
+      ${gone && !count && html`<button class="btn" type="button" onClick=${() => { draft.restore(gone); setGone(null); }}>Bring back what was undone</button>`}
+      <span class="small muted" role="status">${count ? `${count} ${count === 1 ? "change" : "changes"} not saved${!connected() ? "; you are offline" : why ? `. ${why}` : ""}` : ""}</span></div></div>`;
 }
 
 /** A button that does one thing at once and says when it was not done. */

@@ -11,7 +11,7 @@ const KEYS = () => [
   [["Ctrl", "K"], "search and commands"], ...(isStaff() ? [[["G", "F"], "fleet"], [["G", "O"], "orders"], [["G", "C"], "customers"], ...(may("audit.read") ? [[["G", "L"], "audit log"]] : [])] : [[["G", "D"], "home"], [["G", "S"], "agents"], [["G", "U"], "usage"], [["G", "H"], "history"]]), [["G", "A"], "approvals"], [["G", "P"], "your account"],
   ...(isStaff() ? [[["Space"], "pause or follow the events"]] : []), [["/"], "search this list"], [["J"], "next row or card; from one on also ↓"], [["K"], "previous row or card; from one on also ↑"],
   [["D"], "deny the request in focus (opens the reason)"], [["A"], "approve: opens step 2, or goes to the button; never decides alone"],
-  [["T"], "theme: system, light, dark"], [["?"], "this list"], [["Esc"], "close, or back one step"],
+  [["Ctrl", "S"], "save the agent that is open"], [["T"], "theme: system, light, dark"], [["?"], "this list"], [["Esc"], "close, or back one step"],
 ];
 
 export function Help() {

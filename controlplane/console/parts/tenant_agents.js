@@ -1,10 +1,12 @@
-// A tenant's agents as staff see and shape them: level, gates, exceptions, tools; deploying one, taking one off.
+// A tenant's agents as staff see them: level and gates at once, the way to all else; deploying one, taking one off.
 import { get, patch, post, remove } from "../api.js";
 import { html } from "../html.js";
+import { hasDraft } from "../records.js";
 import { may } from "../session.js";
 import { connected } from "../socket.js";
 import { initials } from "../tools.js";
 import { useEffect, useState } from "../vendor/hooks.mjs";
+import { useAtOnce } from "./at_once.js";
 import { Dialog } from "./dialog.js";
 import { Gates } from "./gates.js";
 import { Icon } from "./icon.js";
@@ -15,35 +17,35 @@ import { Typed } from "./typed.js";
 
 const OVERRIDES = { allow: "runs without asking", ask: "always asks", deny: "never runs" };
 
-function Shape({ agent, server, store }) {
-  const [busy, setBusy] = useState(null); // what is on its way to the Hub
-  const [fault, setFault] = useState(null);
+function Shape({ agent: listed, server, store }) {
+  const { id } = listed, agent = store.agents.peek(id) ?? listed; // as the last answer told it, before the list is drawn anew
+  const turns = useAtOnce();
   const [leaving, setLeaving] = useState(false);
   const allowed = may("agents.write");
   const path = `/api/v1/admin/orders/${server.orderId}/agents/${agent.agentId}`;
   const table = store.configuration.value?.offered?.config.toolTable ?? {};
-  const open = agent.externalCommsUnlocks ?? {};
-  const gates = [...new Set([...agent.toolsAllowed.filter((tool) => table[tool] === "yellow_external"), ...Object.keys(open)])].sort();
+  const named = agent.externalCommsUnlocks ?? {};
+  const gates = [...new Set([...agent.toolsAllowed.filter((tool) => table[tool] === "yellow_external"), ...Object.keys(named)])].sort();
+  const open = Object.fromEntries(gates.map((tool) => [tool, turns.wanted(`gate ${tool}`, named[tool] === true)]));
+  const level = turns.wanted("level", agent.autonomyLevel);
   const overrides = Object.entries(agent.toolOverrides ?? {});
 
-  async function change(what, body, done) {
-    if (busy || !connected()) return;
-    setBusy(what);
-    setFault(null);
-    try {
-      store.agents.put((await patch(path, body)).data);
-      toast(done);
-    } catch (refusal) { setFault(`${refusal.message} Nothing has changed.`); } finally { setBusy(null); }
-  }
+  const change = (name, value, body, done) => turns.turn(name, value, async () => {
+    store.agents.put((await patch(path, body())).data);
+    toast(done);
+  });
   const told = server.presence === "offline" ? "Its server is told when it is back." : "Its server is told at once.";
+  const setLevel = (wanted) => change("level", wanted, () => ({ autonomyLevel: wanted }), `${agent.name} is on level ${wanted} now. ${told}`);
+  const turnGate = (tool, isOpen) => change(`gate ${tool}`, isOpen, () => ({ externalCommsUnlocks: { ...store.agents.peek(id)?.externalCommsUnlocks, [tool]: isOpen } }), `${tool} of ${agent.name} is ${isOpen ? "open" : "shut"} now. ${told}`);
   return html`<div class="shape">
-    <fieldset><legend class="small soft">How far it may go by itself</legend><div class="seg seg-wide">${[1, 2, 3].map((level) => html`<label key=${level} title=${LEVELS[level]}><input type="radio" name=${`level-${agent.id}`} checked=${(busy?.level ?? agent.autonomyLevel) === level} aria-disabled=${allowed && connected() ? null : "true"}
-      onClick=${(event) => { if (!allowed || !connected()) event.preventDefault(); }} onChange=${() => change({ level }, { autonomyLevel: level }, `${agent.name} is on level ${level} now. ${told}`)} />Level ${level}</label>`)}</div><p class="hint">${LEVELS[busy?.level ?? agent.autonomyLevel]}. Red and critical ask.</p></fieldset>
-    <section><h3>Gates to the outside</h3>${gates.length ? html`<${Gates} gates=${gates} open=${busy?.tool ? { ...open, [busy.tool]: busy.isOpen } : open} busy=${busy !== null} onTurn=${allowed && connected() ? (tool, isOpen) => change({ tool, isOpen }, { externalCommsUnlocks: { ...open, [tool]: isOpen } }, `${tool} of ${agent.name} is ${isOpen ? "open" : "shut"} now. ${told}`) : null} />` : html`<p class="hint">None of its tools writes outside.</p>`}</section>
+    <a class="btn btn-s" href=${`/admin/tenants/${server.id}/agents/${agent.agentId}`}><${Icon} name="agents" />Character, tools, exceptions${hasDraft(`agent ${server.orderId} ${agent.agentId}`) && html` <span class="warn">• not saved yet</span>`}</a>
+    <fieldset aria-busy=${turns.onItsWay("level") ? "true" : null}><legend class="small soft">How far it may go by itself</legend><div class="seg seg-wide">${[1, 2, 3].map((one) => html`<label key=${one} title=${LEVELS[one]}><input type="radio" name=${`level-${id}`} checked=${level === one} aria-disabled=${allowed && connected() ? null : "true"}
+      onClick=${(event) => { if (!allowed || !connected()) event.preventDefault(); }} onChange=${() => setLevel(one)} />Level ${one}</label>`)}</div><p class="hint">${LEVELS[level]}. Red and critical ask.${turns.onItsWay("level") ? " (saving)" : ""}</p></fieldset>
+    <section><h3>Gates to the outside</h3>${gates.length ? html`<${Gates} gates=${gates} open=${open} onItsWay=${(tool) => turns.onItsWay(`gate ${tool}`)} onTurn=${allowed && connected() ? turnGate : null} />` : html`<p class="hint">None of its tools writes outside.</p>`}</section>
     <section><h3>Exceptions</h3>${overrides.length ? html`<dl class="facts">${overrides.map(([tool, rule]) => html`<dt class="mono" key=${tool}>${tool}</dt><dd>${OVERRIDES[rule] ?? rule}</dd>`)}</dl>` : html`<p class="hint">None: every tool goes by its class and the level.</p>`}</section>
     <details class="more"><summary><${Icon} name="next" />${agent.toolsAllowed.length} tools allowed, ${agent.toolsDenied.length} forbidden, profile ${agent.toolProfile}</summary>
       <ul class="tags">${agent.toolsAllowed.map((tool) => html`<li class="tag mono" key=${tool}>${tool}</li>`)}</ul>${agent.toolsDenied.length > 0 && html`<p class="small soft">Forbidden</p><ul class="tags">${agent.toolsDenied.map((tool) => html`<li class="tag mono" key=${tool}>${tool}</li>`)}</ul>`}</details>
-    ${fault && html`<p class="error" role="alert"><${Icon} name="class-red" />${fault}</p>`}
+    ${turns.fault && html`<p class="error" role="alert"><${Icon} name="class-red" />${turns.fault}</p>`}
     ${!connected() && html`<p class="hint">You are offline, so nothing can be changed.</p>`}
     ${allowed ? html`<div><button class="btn btn-s" type="button" aria-disabled=${connected() ? null : "true"} onClick=${() => connected() && setLeaving(true)}>Take off the server…</button></div>` : html`<p class="hint">Your role may look at agents, not change them.</p>`}
     ${leaving && html`<${Typed} title=${`Take ${agent.name} off ${server.domain}?`} name=${agent.agentId} keep="Keep it" go="Take it off" onClose=${() => setLeaving(false)}

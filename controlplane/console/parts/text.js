@@ -6,18 +6,30 @@ const FOLD = 700;
 // Characters that steer or hide what one reads: bidirectional controls, zero-width ones, controls but tab and line break.
 const HIDDEN = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028\u2029\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/gu;
 
+const codeOf = (sign) => `U+${sign.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
+
 /** A text in pieces, hidden characters as visible marks: `U+202E` stands where the character would turn the line. */
 export function visible(text) {
   const pieces = [];
   let at = 0;
   for (const match of text.matchAll(HIDDEN)) {
     if (match.index > at) pieces.push(text.slice(at, match.index));
-    const code = `U+${match[0].codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
-    pieces.push(html`<span class="hidden-sign" title="A character that cannot be seen">${code}</span>`);
+    pieces.push(html`<span class="hidden-sign" title="A character that cannot be seen">${codeOf(match[0])}</span>`);
     at = match.index + match[0].length;
   }
   if (at < text.length) pieces.push(text.slice(at));
   return pieces;
+}
+
+/** The characters of a text that cannot be seen: `{code, count, line}`, each kind once with the line it is first in. */
+export function unseen(text) {
+  const found = new Map();
+  for (const match of text.matchAll(HIDDEN)) {
+    const known = found.get(match[0]);
+    if (known) known.count += 1;
+    else found.set(match[0], { code: codeOf(match[0]), count: 1, line: text.slice(0, match.index).split("\n").length });
+  }
+  return [...found.values()];
 }
 
 export const size = (letters) => (letters < 10_000 ? `${letters.toLocaleString("en")} characters` : `${Math.round(letters / 1024)} KB`);

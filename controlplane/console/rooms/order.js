@@ -1,6 +1,7 @@
 // One order: how far it is, how it moves, its server's details, its token and its agents.
 import { patch, post } from "../api.js";
 import { html } from "../html.js";
+import { useAtOnce } from "../parts/at_once.js";
 import { historyOf } from "../parts/audit_entry.js";
 import { ConnectionBanner } from "../parts/banner.js";
 import { Act, Entry, SaveBar, Wrong, asLines, tidy, useSaving } from "../parts/form.js";
@@ -27,20 +28,16 @@ function Steps({ order }) {
 }
 
 function Mode({ order, record }) {
-  const [chosen, setChosen] = useState(null), [fault, setFault] = useState(null);
+  const turns = useAtOnce();
   const locked = !may("orders.write") || !connected();
-  async function choose(mode) {
-    if (chosen || mode === order.automationMode) return;
-    setChosen(mode);
-    setFault(null);
-    try {
-      await patch(`/api/v1/admin/orders/${order.id}/automation`, { automationMode: mode });
-      await record.load();
-      toast(`${MODES.find(([one]) => one === mode)[1]}. ${MEANS[mode]}`);
-    } catch (refusal) { setFault(`${refusal.message} Nothing has changed.`); } finally { setChosen(null); }
-  }
-  return html`<div class="stack stack-s"><fieldset class="seg"><legend class="vh">Automation</legend>${MODES.map(([mode, word]) => html`<label key=${mode} title=${MEANS[mode]}><input type="radio" name="mode" checked=${(chosen ?? order.automationMode) === mode} aria-disabled=${locked ? "true" : null} onClick=${(event) => { if (locked) event.preventDefault(); }} onChange=${() => !locked && choose(mode)} />${word}</label>`)}</fieldset>
-    ${fault && html`<${Wrong}>${fault}<//>`}</div>`;
+  const mode = turns.wanted("mode", order.automationMode);
+  const choose = (wanted) => turns.turn("mode", wanted, async () => {
+    await patch(`/api/v1/admin/orders/${order.id}/automation`, { automationMode: wanted });
+    await record.load();
+    toast(`${MODES.find(([one]) => one === wanted)[1]}. ${MEANS[wanted]}`);
+  });
+  return html`<div class="stack stack-s"><fieldset class="seg" aria-busy=${turns.busy ? "true" : null}><legend class="vh">Automation</legend>${MODES.map(([one, word]) => html`<label key=${one} title=${MEANS[one]}><input type="radio" name="mode" checked=${mode === one} aria-disabled=${locked ? "true" : null} onClick=${(event) => { if (locked) event.preventDefault(); }} onChange=${() => !locked && choose(one)} />${word}</label>`)}</fieldset>
+    ${turns.fault && html`<${Wrong}>${turns.fault}<//>`}</div>`;
 }
 
 function Details({ order, record }) {
