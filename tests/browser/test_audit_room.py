@@ -258,7 +258,7 @@ CHANGES: list[tuple[Any, Any, list[list[str]]]] = [
     (
         {"text": "one\ntwo\nthree"},
         {"text": "one\n2\nthree"},
-        [["at", "text, from line 2"], ["del", "two"], ["add", "2"]],
+        [["at", "text, from line 2"], ["del", "two", "2"], ["add", "2", "two"]],
     ),
 ]
 
