@@ -3,7 +3,7 @@ import { SOUL_MOST, characters } from "../agent_shape.js";
 import { html } from "../html.js";
 import { lines } from "../line_diff.js";
 import { hasDraft, useDraft } from "../records.js";
-import { useMemo } from "../vendor/hooks.mjs";
+import { useEffect, useMemo } from "../vendor/hooks.mjs";
 import { TextDiff } from "./diff.js";
 import { Wrong } from "./form.js";
 import { Icon } from "./icon.js";
@@ -24,9 +24,9 @@ export function soulBarred(text) {
 /** Somebody else saved another character meanwhile: what they changed, and which shall count. */
 function SoulClash({ draft }) {
   const theirs = draft.theirs("soulMd");
-  return theirs && html`<div class="banner banner-warn clash" role="status"><${Icon} name="class-yellow" /><div><strong>Changed by somebody meanwhile</strong><p>Both versions are here. What they changed:</p></div>
-    <div class="row"><button class="btn btn-s" type="button" onClick=${() => draft.keep("soulMd")}>Keep mine</button><button class="btn btn-s" type="button" onClick=${() => draft.drop("soulMd")}>Take theirs</button><button class="btn btn-s" type="button" onClick=${() => copy(draft.value("soulMd"))}><${Icon} name="copy" />Copy mine</button></div>
-    <div class="whole"><${TextDiff} before=${draft.base("soulMd") ?? ""} after=${theirs.value ?? ""} label="What somebody else changed" /></div></div>`;
+  return theirs && html`<div class="banner banner-warn clash" role="status"><${Icon} name="class-yellow" /><div><strong>Changed by somebody meanwhile</strong><p>This is what they changed. Keeping yours takes it back, as it stands below.</p></div>
+    <div class="whole"><${TextDiff} before=${draft.base("soulMd") ?? ""} after=${theirs.value ?? ""} label="What somebody else changed" /></div>
+    <div class="row"><button class="btn btn-s" type="button" onClick=${() => draft.keep("soulMd")}>Keep mine</button><button class="btn btn-s" type="button" onClick=${() => draft.drop("soulMd")}>Take theirs</button><button class="btn btn-s" type="button" onClick=${() => copy(draft.value("soulMd"))}><${Icon} name="copy" />Copy mine</button></div></div>`;
 }
 
 export function SoulEditor({ draft, current, fault, locked, own }) {
@@ -48,6 +48,7 @@ export function SoulEditor({ draft, current, fault, locked, own }) {
 /** Edits of an agent that is no longer there: the text that was typed can be copied, then let go. */
 export function Leftover({ id, word }) {
   const draft = useDraft(id, null);
+  useEffect(() => { if (document.activeElement === document.body) document.querySelector("h1[tabindex]")?.focus(); }, []); // what was in focus has gone
   if (!hasDraft(id)) return null;
   const text = draft.value("soulMd"), name = draft.value("name"), count = Object.keys(draft.changed).length;
   return html`<section class="panel" aria-labelledby="le-h"><header><h2 id="le-h">What you had not saved</h2></header><div class="panel-body stack">

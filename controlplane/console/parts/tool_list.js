@@ -73,7 +73,7 @@ export function ToolList({ tools: list, agent, draft, fault, locked, own, troubl
       <button class="chip" type="button" aria-pressed=${!all} onClick=${() => setAll(false)}>Its own ${mine.length}</button><button class="chip" type="button" aria-pressed=${all} onClick=${() => setAll(true)}>All ${tools.length}</button></div>
     ${!limited && html`<p class="hint">Its list is empty: then no tool is off the list, and each goes by its class.</p>`}
     ${shown.length === 0 && html`<p class="hint" role="status">${sought ? "No tool is called so." : "None yet."}</p>`}
-    ${[...groups].map(([group, some]) => html`<section key=${group} aria-label=${group}><h3 class="tools-of">${group} <span class="muted">${some.length}</span></h3><ul class="rows">${some.map((one) => html`<${Tool} key=${one.name} tool=${one} agent=${agent} draft=${draft} fault=${fault} locked=${locked} own=${own} limited=${limited} />`)}</ul></section>`)}
+    ${[...groups].map(([group, some]) => html`<section key=${group} aria-label=${group}><h3 class="tools-of">${group} <span class="muted">${some.length}</span></h3><ul class="rows tools">${some.map((one) => html`<${Tool} key=${one.name} tool=${one} agent=${agent} draft=${draft} fault=${fault} locked=${locked} own=${own} limited=${limited} />`)}</ul></section>`)}
     ${!own && !locked && html`<${Another} draft=${draft} tools=${tools} onAdd=${() => setWords("")} />`}</section>`;
 }
 
