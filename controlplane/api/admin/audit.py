@@ -102,7 +102,8 @@ async def export_entries(call: Call[StaffCaller], query: AuditExportQuery) -> St
     That there was an export stands in the log itself (`audit.exported`).
     """
     wanted, now = _wanted(query), call.hub.clock.now()
-    await call.hub.audit.note_export(call.author, wanted, query.format, at=now)
+    if call.request.method != "HEAD":  # which sends nobody anything
+        await call.hub.audit.note_export(call.author, wanted, query.format, at=now)
     return Stream(
         chunks=export(call.hub.audit.every(wanted), query.format),
         content_type=MEDIA_TYPES[query.format],
