@@ -147,7 +147,7 @@ class Office:
         )
         incoming = Incoming(resident.order_id, request, self.clock.now())
         [asked] = await self.database.write(approvals.ask, [(incoming, request)], self.ids)
-        return asked
+        return asked.approval
 
     async def decide(self, approval: CommandApproval) -> None:
         """Somebody denies it."""
