@@ -77,7 +77,7 @@ export function Totals({ all }) {
   const open = count(all, unapplied), broken = count(all, (one) => one.configError);
   return html`<dl class="totals">
     <div><dt>Tenants</dt><dd>${all.length}<${Split} all=${all} /></dd></div>
-    <div><dt>Open approvals</dt><dd>${waiting.length}<small>${waiting.length ? `${critical} critical, ${red} red, oldest ${oldest}` : "nobody waits"}</small></dd></div>
+    <div><dt>Open approvals</dt><dd>${waiting.length}<small>${waiting.length ? html`${critical} critical, ${red} red, <span class="nowrap">oldest ${oldest}</span>` : "nobody waits"}</small></dd></div>
     <div><dt>Unacknowledged</dt><dd>${unacked}<small>${unacked ? `on ${holders} ${holders === 1 ? "tenant" : "tenants"}` : "everything arrived"}</small></dd></div>
     <div><dt>Wrappers behind</dt><dd>${late}<small>${newest ? `newest is ${newest}` : "none heard yet"}</small></dd></div>
     <div><dt>Configurations open</dt><dd>${open}<small>${broken ? `${broken} failed to apply` : open ? "offered, not yet applied" : "all applied"}</small></dd></div>
