@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, WebSocketRoute, expect
 
 from tests.browser.conftest import World
 from tests.browser.furnish import overflow, violations
@@ -110,18 +111,59 @@ def test_five_hundred_tenants_are_paged_and_filtered(crowd: World, world: World,
     assert overflow(page) == []
 
 
+def _hold_presence(page: Page) -> Callable[[], None]:
+    """Keep back what the page is told of presences, so that no tenant joins an empty fleet; the answer lets go."""
+    kept: list[tuple[WebSocketRoute, str | bytes]] = []
+
+    def between(route: WebSocketRoute) -> None:
+        def pass_on(frame: str | bytes) -> None:
+            if json.loads(frame)["type"] == "presence":
+                kept.append((route, frame))
+            else:
+                route.send(frame)
+
+        route.connect_to_server().on_message(pass_on)
+
+    def let_go() -> None:
+        while not kept:
+            page.wait_for_timeout(50)
+        for route, frame in kept:
+            route.send(frame)
+
+    page.route_web_socket("**/api/v1/admin/socket", between)
+    return let_go
+
+
+def _no_tenants(route: Route) -> None:
+    meta = {"total": 0, "page": 1, "pageSize": 100}
+    route.fulfill(content_type="application/json", body=json.dumps({"success": True, "data": [], "meta": meta}))
+
+
+def test_the_first_tenant_of_an_empty_fleet_shows_at_once(world: World) -> None:
+    page = world.owner("/admin/history")
+    page.route("**/api/v1/admin/servers?*", _no_tenants)
+    let_go = _hold_presence(page)
+    page.goto(f"{world.hub.url}/admin/fleet")
+    expect(page.locator(".empty")).to_contain_text("No tenant yet")
+    let_go()
+    expect(page.locator(".fleet tbody tr")).to_have_count(1)
+    expect(page.locator("#t-n")).to_contain_text("1 tenant")
+    expect(page.locator("#t-n")).not_to_contain_text("would move")
+    page.context.close()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("state", ["loading", "empty", "offline"])
 @pytest.mark.parametrize("room", ["fleet", "approvals"])
 def test_a_room_s_other_states_are_accessible_and_fit_a_phone(world: World, room: str, state: str, scheme: str) -> None:
     page = world.owner("/admin/history", scheme=scheme)
     asked = "**/api/v1/admin/servers?*" if room == "fleet" else "**/api/v1/admin/approvals?*"
-    empty = json.dumps({"success": True, "data": [], "meta": {"total": 0, "page": 1, "pageSize": 100}})
-    held: list[Any] = []
+    held: list[Route] = []
     if state == "loading":
         page.route(asked, lambda route: held.append(route))  # noqa: PLW0108 - it looks at a function's signature
     elif state == "empty":
-        page.route(asked, lambda route: route.fulfill(content_type="application/json", body=empty))
+        page.route(asked, _no_tenants)
+        _hold_presence(page)
     page.goto(f"{world.hub.url}/admin/{room}")
     if state == "loading":
         page.locator("main [aria-busy=true]").first.wait_for()
@@ -137,7 +179,7 @@ def test_a_room_s_other_states_are_accessible_and_fit_a_phone(world: World, room
     assert overflow(page) == []
     assert violations(page) == []
     for route in held:
-        route.fulfill(content_type="application/json", body=empty)
+        _no_tenants(route)
     page.context.close()
     world.complaints[:] = [one for one in world.complaints if "INTERNET_DISCONNECTED" not in one]
 

@@ -10,7 +10,7 @@ import { link } from "../socket.js";
 import { pending, servers } from "../store.js";
 import { clock } from "../time.js";
 import { classOf, RANK } from "../parts/class.js";
-import { useMemo, useState } from "../vendor/hooks.mjs";
+import { useRef, useState } from "../vendor/hooks.mjs";
 
 const PAGE = 50;
 const PRESENCE_ORDER = { offline: 0, refused: 1, late: 2, online: 3 };
@@ -48,8 +48,12 @@ export function Fleet() {
   const matching = everyone.filter((one) => filter.fits(one));
 
   // The order holds still while it is read: ids are arranged once for each question, then only told how many would move.
+  // Where nothing stands yet there is nothing to hold still: the first tenant shows at once.
   const question = JSON.stringify([sort, filter.key, taken, servers.loaded.value]);
-  const held = useMemo(() => ordered(servers.everything().filter((one) => filter.fits(one))).map((one) => one.id), [question]);
+  const arranged = useRef({ question: null, ids: [] });
+  if (arranged.current.question !== question || arranged.current.ids.length === 0)
+    arranged.current = { question, ids: ordered(matching).map((one) => one.id) };
+  const held = arranged.current.ids;
   const fresh = ordered(matching).map((one) => one.id);
   const moving = fresh.filter((id, index) => held[index] !== id).length + Math.max(0, held.length - fresh.length);
   const rows = held.slice(page * PAGE, (page + 1) * PAGE).map((id) => servers.peek(id)).filter(Boolean);
