@@ -109,6 +109,29 @@ def test_a_turn_that_is_made_while_another_is_on_its_way_is_not_lost(world: Worl
     assert [one for one in page.evaluate("() => window.said") if "shut" in one] == []  # it never fell back
 
 
+def test_two_who_turn_different_gates_at_once_both_have_their_way(world: World) -> None:
+    path = f"/api/v1/admin/orders/{world.order_id}/agents/marketing"
+    shut = {"externalCommsUnlocks": {"email_send": False, "social_post_publish": False}}
+    world.staff.call("PATCH", path, {"autonomyLevel": 1, **shut})
+    page = _page(world)
+    email = _agent(page, "Marketing").get_by_role("checkbox", name=re.compile("email_send"))
+    expect(email).not_to_be_checked()
+    quicker: list[str] = []
+
+    def overtake(route: Any) -> None:
+        if route.request.method == "PATCH" and not quicker:
+            quicker.append(path)
+            theirs = {"email_send": False, "social_post_publish": True}
+            world.staff.call("PATCH", path, {"externalCommsUnlocks": theirs})
+        route.fallback()
+
+    page.route(re.compile("/agents/marketing$"), overtake)
+    email.check()
+    expect(page.get_by_text("email_send of Marketing is open now")).to_be_visible()
+    assert quicker
+    assert world.staff.call("GET", path)["externalCommsUnlocks"] == {"email_send": True, "social_post_publish": True}
+
+
 def test_an_agent_is_deployed_and_taken_off_by_its_name(world: World) -> None:
     page = _page(world)
     page.get_by_role("button", name="Deploy…").click()

@@ -11,6 +11,7 @@ import { Act, Wrong } from "./form.js";
 import { Field } from "./gate.js";
 import { Icon } from "./icon.js";
 import { Bones } from "./list.js";
+import { useSending } from "./sending.js";
 import { toast } from "./toast.js";
 
 const FACTOR = "/api/v1/auth/2fa";
@@ -36,20 +37,11 @@ function QrCode({ svg }) {
 
 /** The first half of turning it on: the app takes the secret and gives a code. */
 function Enrolment({ enrolment, heldBack, onCodes, onLeave }) {
-  const [code, setCode] = useState(""), [busy, setBusy] = useState(false), [fault, setFault] = useState(null);
+  const [code, setCode] = useState("");
   const digits = code.replace(/\s/g, "");
   const why = !connected() ? "You are offline, so nothing can be changed." : /^\d{6}$/.test(digits) ? null : "Type the six digits first.";
-  async function submit(event) {
-    event.preventDefault();
-    if (why || busy) return;
-    setBusy(true);
-    setFault(null);
-    try { onCodes((await heldBack(() => post(`${FACTOR}/verify`, { code: digits }))).data.backupCodes); } catch (refusal) {
-      setFault(refusal);
-      setBusy(false);
-      document.getElementById("en-code")?.select();
-    }
-  }
+  const verify = async () => onCodes((await heldBack(() => post(`${FACTOR}/verify`, { code: digits }))).data.backupCodes);
+  const { busy, fault, submit } = useSending(verify, { why, onFault: () => document.getElementById("en-code")?.select() });
   return html`<ol class="numbered">
       <li><div class="stack"><b>Scan this with an authenticator app</b><div class="qr-row"><${QrCode} svg=${enrolment.qrCode} />
         <div class="stack"><p class="hint">Or type this secret into the app, by time, six digits:</p><p class="mono secret" role="group" aria-label="The secret">${enrolment.secret.match(/.{1,4}/g).map((four) => html`<span key=${four}>${four}</span> `)}</p>
@@ -78,23 +70,11 @@ function Codes({ codes, onKept }) {
 
 /** A deed that wants a code of the app, a backup code, or the password. `act(proof)`: throws a Fault where it was not done. */
 function Proven({ title, go, bad = false, act, onClose, children }) {
-  const [by, setBy] = useState("code"), [typed, setTyped] = useState(""), [busy, setBusy] = useState(false), [fault, setFault] = useState(null);
+  const [by, setBy] = useState("code"), [typed, setTyped] = useState("");
   const byCode = by === "code";
   const why = !connected() ? "You are offline, so nothing can be done." : typed.trim() ? null : byCode ? "Type a code first." : "Type your password first.";
-  async function submit(event) {
-    event.preventDefault();
-    if (why || busy) return;
-    setBusy(true);
-    setFault(null);
-    try {
-      await act({ [by]: byCode ? typed.trim() : typed });
-      onClose();
-    } catch (refusal) {
-      setFault(refusal);
-      setBusy(false);
-      document.getElementById("proof")?.select();
-    }
-  }
+  const prove = async () => { await act({ [by]: byCode ? typed.trim() : typed }); onClose(); };
+  const { busy, fault, setFault, submit } = useSending(prove, { why, onFault: () => document.getElementById("proof")?.select() });
   const swap = () => { setBy(byCode ? "password" : "code"); setTyped(""); setFault(null); };
   const more = byCode ? { label: "Code", autocomplete: "one-time-code", maxlength: 40, hint: "Of your authenticator app, or one of your backup codes." } : { label: "Password", type: "password", autocomplete: "current-password", maxlength: 512 };
   return html`<${Dialog} label=${title} onClose=${onClose}><form onSubmit=${submit} noValidate><h2>${title}</h2><p>${children}</p>

@@ -7,32 +7,28 @@ import { useState } from "../vendor/hooks.mjs";
 import { Wrong } from "./form.js";
 import { Field } from "./gate.js";
 import { PasswordRules, fits } from "./password.js";
+import { useSending } from "./sending.js";
 import { toast } from "./toast.js";
 
 const BLANK = { current: "", first: "", second: "" };
 
 /** `onChanged`: it was changed, and one's other sessions have ended. */
 export function OwnPassword({ onChanged }) {
-  const [typed, setTyped] = useState(BLANK), [busy, setBusy] = useState(false), [fault, setFault] = useState(null);
+  const [typed, setTyped] = useState(BLANK);
   const { current, first, second } = typed;
   const why = !connected() ? "You are offline, so nothing can be changed." : !current ? "Type your password as it is first." : fits(first, second) ? null : "The new password is not complete yet.";
   const control = (name, autocomplete) => ({ type: "password", autocomplete, required: true, maxlength: 512, value: typed[name], onInput: (event) => setTyped({ ...typed, [name]: event.currentTarget.value }) });
-  async function submit(event) {
-    event.preventDefault();
-    if (why || busy) return;
-    setBusy(true);
-    setFault(null);
-    try {
-      const { data } = await post("/api/v1/auth/password", { currentPassword: current, newPassword: first });
-      setTyped(BLANK);
-      toast(data.sessionsEnded ? `Your password is changed. ${data.sessionsEnded} other ${data.sessionsEnded === 1 ? "session" : "sessions"} ended.` : "Your password is changed.");
-      onChanged();
-    } catch (refusal) {
-      setFault(refusal);
-      const wrong = refusal.field?.("currentPassword") ? "pw-now" : refusal.field?.("newPassword") ? "pw-new" : null;
-      if (wrong) document.getElementById(wrong)?.select();
-    } finally { setBusy(false); }
+  async function change() {
+    const { data } = await post("/api/v1/auth/password", { currentPassword: current, newPassword: first });
+    setTyped(BLANK);
+    toast(data.sessionsEnded ? `Your password is changed. ${data.sessionsEnded} other ${data.sessionsEnded === 1 ? "session" : "sessions"} ended.` : "Your password is changed.");
+    onChanged();
   }
+  function onFault(refusal) {
+    const wrong = refusal.field?.("currentPassword") ? "pw-now" : refusal.field?.("newPassword") ? "pw-new" : null;
+    if (wrong) document.getElementById(wrong)?.select();
+  }
+  const { busy, fault, submit } = useSending(change, { why, onFault });
   const wrongNow = fault?.field?.("currentPassword"), wrongNew = fault?.field?.("newPassword");
   return html`<section class="panel" aria-labelledby="ac-pw"><header><h2 id="ac-pw">Password</h2></header><form class="panel-body stack" onSubmit=${submit} noValidate>
     <input type="email" hidden autocomplete="username" value=${session.value.user.email} readonly />

@@ -8,6 +8,7 @@ import { Dialog } from "./dialog.js";
 import { Act, Wrong } from "./form.js";
 import { Icon } from "./icon.js";
 import { Bones } from "./list.js";
+import { useSending } from "./sending.js";
 import { Said } from "./text.js";
 import { toast } from "./toast.js";
 
@@ -26,18 +27,8 @@ export function device(agent) {
 const counted = (number) => `${number} other ${number === 1 ? "session" : "sessions"}`;
 
 function EndOthers({ number, act, onClose }) {
-  const [busy, setBusy] = useState(false), [fault, setFault] = useState(null);
   const why = connected() ? null : "You are offline, so nothing can be done.";
-  async function submit(event) {
-    event.preventDefault();
-    if (why || busy) return;
-    setBusy(true);
-    setFault(null);
-    try {
-      await act();
-      onClose();
-    } catch (refusal) { setFault(refusal); setBusy(false); }
-  }
+  const { busy, fault, submit } = useSending(async () => { await act(); onClose(); }, { why });
   return html`<${Dialog} label="End all other sessions?" onClose=${onClose}><form onSubmit=${submit}><h2>End all other sessions?</h2>
     <p>${counted(number)} ${number === 1 ? "is" : "are"} signed out at once, with what is open there. You stay signed in here.</p>
     ${fault && html`<${Wrong}>${fault.message} Nothing has changed.<//>`}

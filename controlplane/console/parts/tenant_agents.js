@@ -11,9 +11,21 @@ import { Dialog } from "./dialog.js";
 import { Gates } from "./gates.js";
 import { Icon } from "./icon.js";
 import { LEVELS, Level } from "./level.js";
+import { useSending } from "./sending.js";
 import { Said } from "./text.js";
 import { toast } from "./toast.js";
 import { Typed } from "./typed.js";
+
+const TRIES = 4; // as often may somebody else be quicker
+
+/** Turns one gate. The Hub takes all gates of an agent as one, so they are read first, and again when somebody was quicker. */
+async function turnOne(path, tool, isOpen, left = TRIES) {
+  const { data, version } = await get(path);
+  try { return await patch(path, { externalCommsUnlocks: { ...data.externalCommsUnlocks, [tool]: isOpen } }, version); } catch (refusal) {
+    if (refusal.status !== 409 || left <= 1) throw refusal;
+    return turnOne(path, tool, isOpen, left - 1);
+  }
+}
 
 const OVERRIDES = { allow: "runs without asking", ask: "always asks", deny: "never runs" };
 
@@ -30,13 +42,13 @@ function Shape({ agent: listed, server, store }) {
   const level = turns.wanted("level", agent.autonomyLevel);
   const overrides = Object.entries(agent.toolOverrides ?? {});
 
-  const change = (name, value, body, done) => turns.turn(name, value, async () => {
-    store.agents.put((await patch(path, body())).data);
+  const change = (name, value, send, done) => turns.turn(name, value, async () => {
+    store.agents.put((await send()).data);
     toast(done);
   });
   const told = server.presence === "offline" ? "Its server is told when it is back." : "Its server is told at once.";
-  const setLevel = (wanted) => change("level", wanted, () => ({ autonomyLevel: wanted }), `${agent.name} is on level ${wanted} now. ${told}`);
-  const turnGate = (tool, isOpen) => change(`gate ${tool}`, isOpen, () => ({ externalCommsUnlocks: { ...store.agents.peek(id)?.externalCommsUnlocks, [tool]: isOpen } }), `${tool} of ${agent.name} is ${isOpen ? "open" : "shut"} now. ${told}`);
+  const setLevel = (wanted) => change("level", wanted, () => patch(path, { autonomyLevel: wanted }), `${agent.name} is on level ${wanted} now. ${told}`);
+  const turnGate = (tool, isOpen) => change(`gate ${tool}`, isOpen, () => turnOne(path, tool, isOpen), `${tool} of ${agent.name} is ${isOpen ? "open" : "shut"} now. ${told}`);
   return html`<div class="shape">
     <a class="btn btn-s" href=${`/admin/tenants/${server.id}/agents/${agent.agentId}`}><${Icon} name="agents" />Character, tools, exceptions${hasDraft(`agent ${server.orderId} ${agent.agentId}`) && html` <span class="warn">• not saved yet</span>`}</a>
     <fieldset aria-busy=${turns.onItsWay("level") ? "true" : null}><legend class="small soft">How far it may go by itself</legend><div class="seg seg-wide">${[1, 2, 3].map((one) => html`<label key=${one} title=${LEVELS[one]}><input type="radio" name=${`level-${id}`} checked=${level === one} aria-disabled=${allowed && connected() ? null : "true"}
@@ -56,26 +68,19 @@ function Shape({ agent: listed, server, store }) {
 function Deploy({ server, store, onClose }) {
   const [templates, setTemplates] = useState(null);
   const [role, setRole] = useState(null);
-  const [busy, setBusy] = useState(false);
-  const [fault, setFault] = useState(null);
   const here = new Set(store.agents.all().map((one) => one.agentId));
-  useEffect(() => { get("/api/v1/admin/agents/templates").then(({ data }) => setTemplates(data), (refusal) => setFault(refusal.message)); }, []);
-  async function deploy(event) {
-    event.preventDefault();
-    if (busy || !role || !connected()) return;
-    setBusy(true);
-    setFault(null);
-    try {
-      const { data } = await post(`/api/v1/admin/orders/${server.orderId}/agents`, { role });
-      store.agents.put(data);
-      toast(`${data.name} is deployed on level ${data.autonomyLevel}.`);
-      onClose();
-    } catch (refusal) { setFault(`${refusal.message} Nothing was deployed.`); setBusy(false); }
-  }
-  return html`<${Dialog} label=${`Deploy an agent on ${server.domain}`} onClose=${onClose}><form onSubmit=${deploy}><h2>Deploy an agent</h2>
+  useEffect(() => { get("/api/v1/admin/agents/templates").then(({ data }) => setTemplates(data), setFault); }, []);
+  const why = !connected() ? "You are offline, so nothing can be done." : role ? null : "Choose a role first.";
+  const { busy, fault, setFault, submit } = useSending(async () => {
+    const { data } = await post(`/api/v1/admin/orders/${server.orderId}/agents`, { role });
+    store.agents.put(data);
+    toast(`${data.name} is deployed on level ${data.autonomyLevel}.`);
+    onClose();
+  }, { why });
+  return html`<${Dialog} label=${`Deploy an agent on ${server.domain}`} onClose=${onClose}><form onSubmit=${submit}><h2>Deploy an agent</h2>
     ${templates ? html`<fieldset class="choices"><legend class="vh">Role</legend>${templates.map((one) => html`<label class="check" key=${one.id}><input type="radio" name="role" checked=${role === one.id} disabled=${here.has(one.id)} onChange=${() => setRole(one.id)} /><span><b>${one.name}</b> <span class="muted small">level ${one.autonomyLevel}</span><br /><span class="soft small">${here.has(one.id) ? "Is there already." : one.description}</span></span></label>`)}</fieldset>` : !fault && html`<span class="bone bone-box" aria-label="Loading"></span>`}
-    ${fault && html`<p class="error" role="alert"><${Icon} name="class-red" />${fault}</p>`}
-    <div class="actions"><button class="btn" type="button" onClick=${onClose}>Cancel</button><button class="btn btn-main" type="submit" aria-busy=${busy} aria-disabled=${role ? null : "true"}>${busy ? "Deploying" : "Deploy"}</button></div></form><//>`;
+    ${fault && html`<p class="error" role="alert"><${Icon} name="class-red" />${fault.message} Nothing was deployed.</p>`}
+    <div class="actions"><button class="btn" type="button" onClick=${onClose}>Cancel</button><button class="btn btn-main" type="submit" aria-busy=${busy} aria-disabled=${why ? "true" : null} title=${why}>${busy ? "Deploying" : "Deploy"}</button></div></form><//>`;
 }
 
 export function AgentList({ server, store }) {

@@ -4,6 +4,7 @@ import { html } from "../html.js";
 import { Field, Gate } from "../parts/gate.js";
 import { Icon } from "../parts/icon.js";
 import { PasswordRules, fits } from "../parts/password.js";
+import { useSending } from "../parts/sending.js";
 import { go, parts, query } from "../router.js";
 import { useEffect, useState } from "../vendor/hooks.mjs";
 
@@ -20,18 +21,12 @@ const Refusal = ({ fault }) => fault && html`<p class="error" role="alert"><${Ic
 /** Asking for a link. */
 function Forgot() {
   const staff = query().get("as") === "staff";
-  const [busy, setBusy] = useState(false), [asked, setAsked] = useState(null), [fault, setFault] = useState(null);
-  async function submit(event) {
-    event.preventDefault();
+  const [asked, setAsked] = useState(null);
+  const { busy, fault, submit } = useSending(async (event) => {
     const email = event.currentTarget.elements.email.value.trim();
-    if (busy) return;
-    setBusy(true);
-    setFault(null);
-    try {
-      await post("/api/v1/auth/password/forgot", { email, userType: staff ? "staff" : "customer" });
-      setAsked(email);
-    } catch (refusal) { setFault(refusal); } finally { setBusy(false); }
-  }
+    await post("/api/v1/auth/password/forgot", { email, userType: staff ? "staff" : "customer" });
+    setAsked(email);
+  });
   if (asked) return html`<${Frame} title="Look into your mail" words=${html`If <bdi>${asked}</bdi> has an account here, a mail with a link is on its way. The link works once, for a short time.`}><p class="hint">Nothing came? Look where unwanted mail goes, then ask again in a few minutes.</p><//>`;
   return html`<${Frame} title="Forgot your password?" words="A mail brings you a link by which you choose a new one."><form onSubmit=${submit} method="post">
     <${Refusal} fault=${fault && !fault.field("email") ? fault : null} />
@@ -50,22 +45,16 @@ function Choose({ room }) {
   const joins = room === "accept-invite";
   const [invitation, setInvitation] = useState(null);
   const [first, setFirst] = useState(""), [second, setSecond] = useState("");
-  const [busy, setBusy] = useState(false), [fault, setFault] = useState(null), [done, setDone] = useState(false);
+  const [done, setDone] = useState(false);
+  const { busy, fault, setFault, submit } = useSending(async (event) => {
+    const name = event.currentTarget.elements.name?.value.trim();
+    if (!fits(first, second)) throw { message: "The password is too short, or the two differ." };
+    if (joins) await post("/api/v1/auth/accept-invite", { token, name, password: first });
+    else await post("/api/v1/auth/password/reset", { token, password: first });
+    setDone(true);
+  });
   useEffect(() => { if (joins && token) get(`/api/v1/auth/invite/${encodeURIComponent(token)}`).then(({ data }) => setInvitation(data), setFault); }, []);
   const { title, words, button } = ROOMS[room];
-  async function submit(event) {
-    event.preventDefault();
-    const name = event.currentTarget.elements.name?.value.trim();
-    if (busy) return;
-    if (!fits(first, second)) return setFault({ message: "The password is too short, or the two differ.", field: () => undefined });
-    setBusy(true);
-    setFault(null);
-    try {
-      if (joins) await post("/api/v1/auth/accept-invite", { token, name, password: first });
-      else await post("/api/v1/auth/password/reset", { token, password: first });
-      setDone(true);
-    } catch (refusal) { setFault(refusal); } finally { setBusy(false); }
-  }
   const over = !token || fault?.status === 404;
   if (over) return html`<${Frame} title="This link does not work any more" words="It works once and for a short time, or it was cut on its way."><div class="row">${joins ? html`<p class="hint">Ask whoever invited you to send it again.</p>` : html`<a class="btn btn-main" href="/forgot-password">Ask for a new one</a>`}</div><//>`;
   if (done) return html`<${Frame} title=${joins ? "Welcome" : "The password is set"} words="Sign in with it now."><button class="btn btn-l btn-main" type="button" autofocus onClick=${() => go(joins ? "/sign-in?as=staff" : "/sign-in")}>Sign in</button><//>`;

@@ -4,6 +4,7 @@ import { html } from "../html.js";
 import { Field, Gate } from "../parts/gate.js";
 import { Icon } from "../parts/icon.js";
 import { PasswordRules } from "../parts/password.js";
+import { useSending } from "../parts/sending.js";
 import { go } from "../router.js";
 import { signIn } from "../session.js";
 import { useState } from "../vendor/hooks.mjs";
@@ -11,29 +12,16 @@ import { useState } from "../vendor/hooks.mjs";
 export function Setup() {
   const [first, setFirst] = useState("");
   const [second, setSecond] = useState("");
-  const [fault, setFault] = useState(null);
-  const [busy, setBusy] = useState(false);
   const same = first !== "" && first === second;
-
-  async function submit(event) {
-    event.preventDefault();
+  const { busy, fault, submit } = useSending(async (event) => {
     const { name, email, token } = event.currentTarget.elements;
-    if (busy) return;
-    if (!same) return setFault({ message: "The two passwords differ.", field: (one) => (one === "again" ? "Not the same as above." : undefined) });
-    setBusy(true);
-    setFault(null);
-    try {
-      const body = { name: name.value.trim(), email: email.value.trim(), password: first };
-      if (token.value.trim()) body.setupToken = token.value.trim();
-      await post("/api/v1/setup", body);
-      const { wrong } = await signIn("credentials", body.email, first);
-      go(wrong ? "/sign-in?as=staff" : "/admin", { replace: true });
-    } catch (refusal) {
-      setFault(refusal);
-    } finally {
-      setBusy(false);
-    }
-  }
+    if (!same) throw { message: "The two passwords differ.", field: (one) => (one === "again" ? "Not the same as above." : undefined) };
+    const body = { name: name.value.trim(), email: email.value.trim(), password: first };
+    if (token.value.trim()) body.setupToken = token.value.trim();
+    await post("/api/v1/setup", body);
+    const { wrong } = await signIn("credentials", body.email, first);
+    go(wrong ? "/sign-in?as=staff" : "/admin", { replace: true });
+  });
 
   const wrong = (name) => fault?.field?.(name);
   const whole = fault && !["name", "email", "password", "setupToken", "again"].some(wrong) ? fault.message : null;
