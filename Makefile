@@ -1,5 +1,6 @@
 # What a newcomer types: `make demo` and `make test`.
 PYTHON ?= python3
+WORKERS ?= logical
 VENV   := .venv
 BIN    := $(VENV)/bin
 FUZZ_CASES ?= 90
@@ -27,8 +28,8 @@ check: install ## format, lint, types, the laws of the house
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: install ## the whole test suite, on a real PostgreSQL and real sockets
-	$(BIN)/pytest
+test: install ## the whole test suite, on a real PostgreSQL and real sockets (WORKERS=1: one process)
+	$(BIN)/pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 fuzz: install ## every operation of the HTTP API with generated calls, for long (FUZZ_CASES each)
 	HUB_TEST_FUZZ_CASES=$(FUZZ_CASES) $(BIN)/pytest -s tests/end_to_end/contract/test_fuzz.py

@@ -39,5 +39,5 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The browser's tests come last: Playwright keeps an asyncio loop running until the session ends."""
+    """The browser's tests come last: Playwright keeps an asyncio loop running until the process ends."""
     items.sort(key=lambda item: "browser" in item.path.parts)

@@ -19,7 +19,9 @@ from tests.postgres import roomy_memory
 PATIENCE_MS = 30_000
 expect.set_options(timeout=PATIENCE_MS)
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+#: The one without windows first: the same engine, a third less work.
+PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, PROGRAMS)), None)
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -35,7 +37,7 @@ FLAGS = (
 def chromium() -> Iterator[Browser]:
     """A headless Chromium."""
     if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine (apt-get install chromium)")
+        pytest.skip("no Chromium on this machine (apt-get install chromium-headless-shell)")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         yield browser

@@ -64,7 +64,8 @@ def violations(page: Page) -> list[str]:
     """What axe-core finds, one line each. Colours are measured at rest, not on their way from one to another."""
     page.emulate_media(reduced_motion="reduce")
     page.wait_for_function("() => document.getAnimations().every((one) => one.playState !== 'running')")
-    page.evaluate(AXE)
+    if not page.evaluate("() => 'axe' in window"):
+        page.evaluate(AXE)
     found = page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
     return [
         f"{one['id']}: {node['html'][:160]} {node['failureSummary'][:300]}"
