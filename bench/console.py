@@ -201,9 +201,10 @@ def main(changes: int, loads: int, tenants: int, approvals: int) -> None:
     Clocks are those of one machine. An event's time is taken before its commit, so that the way shown is a little
     longer than it is. Painted: an animation frame has begun after the change, and the task behind it runs.
     """
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    programs = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+    chromium = next(filter(None, map(shutil.which, programs)), None)
     if chromium is None:
-        raise click.ClickException("no Chromium on this machine (apt-get install chromium)")
+        raise click.ClickException("no Chromium on this machine (apt-get install chromium-headless-shell)")
     begun = time.monotonic()
     with running_hub(port=free_port()) as hub:
         _say(f"seeding {tenants} tenants")

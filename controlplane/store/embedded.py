@@ -38,8 +38,7 @@ READY_SECONDS = 120.0  # recovery after a crash replays the log first
 BACKOFF_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 STEADY_SECONDS = 1.0  # a life longer than this was none that failed to start
 
-# Durability (fsync, full_page_writes, synchronous_commit) and data checksums are PostgreSQL's defaults and
-# stay.
+# Durability (fsync, full_page_writes, synchronous_commit) and data checksums are PostgreSQL's defaults and stay.
 SETTINGS: Mapping[str, str] = {
     "listen_addresses": "",  # no TCP: the socket's folder is the door
     "unix_socket_permissions": "0700",
@@ -84,14 +83,12 @@ class EmbeddedPostgres:
     ) -> AsyncIterator[EmbeddedPostgres]:
         """Run PostgreSQL on `state_dir/postgres`, made at the first start, until the context ends.
 
-        Anyone who reaches the socket is let in (`trust`): the folder's mode 0700 is the lock. The `peer`
-        method would
+        Anyone who reaches the socket is let in (`trust`): the folder's mode 0700 is the lock. The `peer` method would
         add nothing, since a server in a user namespace sees every user it does not know as the same nobody.
 
         Args:
             state_dir: the Hub's state folder; made if it is missing.
-            join: when another Hub runs the server on this folder already, use its server instead of
-            refusing: for
+            join: when another Hub runs the server on this folder already, use its server instead of refusing: for
                 commands beside a running Hub.
             settings: PostgreSQL settings that win over ours.
 

@@ -253,6 +253,14 @@ def test_paths_exist(page: Path) -> None:
 
 
 @each_page
+def test_tests_exist(page: Path) -> None:
+    """A test that is named by its node: `tests/house/test_docs.py::test_tests_exist`."""
+    for file, name in re.findall(r"\b(tests/[\w/]+\.py)::(\w+)", page.read_text(encoding="utf-8")):
+        source = (ROOT / file).read_text(encoding="utf-8")
+        assert re.search(rf"^(?:async )?def {name}\(", source, re.MULTILINE), f"{file}::{name}"
+
+
+@each_page
 def test_modules_and_targets_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for name in re.findall(r"python -m ([\w.]+)", text):
