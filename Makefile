@@ -37,10 +37,11 @@ fuzz: install ## every operation of the HTTP API with generated calls, for long 
 test-openclaw: install ## the bridge against the real OpenClaw gateway from npm (1.4 GB, once)
 	HUB_TEST_OPENCLAW=1 $(BIN)/pytest tests/openclaw
 
-bench: install ## figures: actors, sockets beside a peer, decisions, kill -9 under load, requests, the console
+bench: install ## figures: actors, sockets beside a peer, decisions, a reconnect storm, kill -9 under load, requests, the console
 	$(BIN)/python -m bench.actors
 	$(BIN)/python -m bench.sockets
 	$(BIN)/python -m bench.decisions
+	$(BIN)/python -m bench.storm
 	$(BIN)/python -m bench.durable
 	$(BIN)/python -m bench.calls
 	$(BIN)/python -m bench.console

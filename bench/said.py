@@ -17,8 +17,8 @@ def headers_of(tenant: Tenant) -> dict[str, str]:
     return {"Authorization": f"Bearer {tenant.key}", "Sec-WebSocket-Protocol": SUBPROTOCOL}
 
 
-def hello(boot_id: str, *, last_seq: int = 0) -> bytes:
-    """The first frame; `last_seq` is what the wrapper has journalled."""
+def hello(boot_id: str, *, last_seq: int = 0, config_version: int | None = None) -> bytes:
+    """The first frame; `last_seq` is what the wrapper has journalled, `config_version` what it has applied."""
     frame = {
         "type": "hello",
         "protocolMin": 1,
@@ -27,6 +27,7 @@ def hello(boot_id: str, *, last_seq: int = 0) -> bytes:
         "bootId": boot_id,
         "lastSeq": last_seq,
         "capabilities": CAPABILITIES,
+        **({} if config_version is None else {"configVersion": config_version}),
     }
     return json.dumps(frame).encode()
 

@@ -28,19 +28,23 @@ def text_frame(payload: bytes) -> bytes:
 
 
 class Socket:
-    """One client WebSocket on a non-blocking socket.
+    """One client WebSocket.
 
     Attributes:
         on_text: called with each text message.
-        open: neither side has closed.
+        upgraded: the server has agreed to the handshake.
+        open: neither side has closed, nor the server refused.
+        refusal: the head with which it refused.
     """
 
-    __slots__ = ("_buffer", "_out", "on_text", "open", "sock")
+    __slots__ = ("_buffer", "_out", "on_text", "open", "refusal", "sock", "upgraded")
 
     def __init__(self, sock: socket.socket, on_text: Callable[[Socket, bytes], None]) -> None:
         self.sock = sock
         self.on_text = on_text
+        self.upgraded = False
         self.open = True
+        self.refusal = ""
         self._buffer = b""
         self._out = b""
 
@@ -71,6 +75,15 @@ class Socket:
             self.open = False
             return
         buffer = self._buffer + data if self._buffer else data
+        if not self.upgraded:
+            head, whole, buffer = buffer.partition(b"\r\n\r\n")
+            if not whole:
+                self._buffer = head
+                return
+            self.upgraded = self.open = b" 101 " in head.split(b"\r\n", 1)[0]
+            if not self.upgraded:
+                self.refusal = head.decode(errors="replace")[:300]
+                return
         at = 0
         while True:
             end, opcode, payload = _frame(buffer, at)
@@ -118,27 +131,38 @@ class Fleet:
         Raises:
             ConnectionError: the server refused it.
         """
+        client = self._set_out(host, port, path, headers, on_text)
+        while client.open and not client.upgraded:
+            client.receive()
+        if not client.open:
+            client.sock.close()
+            raise ConnectionError(client.refusal or "closed in the handshake")
+        self._watch(client)
+        return client
+
+    def begin(
+        self, host: str, port: int, path: str, headers: dict[str, str], on_text: Callable[[Socket, bytes], None]
+    ) -> Socket:
+        """Send one's handshake, whose answer comes with the turns."""
+        client = self._set_out(host, port, path, headers, on_text)
+        self._watch(client)
+        return client
+
+    def _set_out(
+        self, host: str, port: int, path: str, headers: dict[str, str], on_text: Callable[[Socket, bytes], None]
+    ) -> Socket:
         sock = socket.create_connection((host, port), timeout=30)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         lines = [f"GET {path} HTTP/1.1", f"Host: {host}:{port}", "Upgrade: websocket", "Connection: Upgrade"]
         lines += ["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         sock.sendall("\r\n".join([*lines, "", ""]).encode())
-        head = b""
-        while b"\r\n\r\n" not in head:
-            data = sock.recv(65536)
-            if not data:
-                raise ConnectionError(f"closed in the handshake after {head[:200]!r}")
-            head += data
-        answer, _, rest = head.partition(b"\r\n\r\n")
-        if b" 101 " not in answer.split(b"\r\n", 1)[0]:
-            raise ConnectionError(answer.decode(errors="replace")[:300])
-        sock.setblocking(False)
-        client = Socket(sock, on_text)
-        client._buffer = rest
-        self._sockets[sock.fileno()] = client
-        self._epoll.register(sock.fileno(), select.EPOLLIN)
-        return client
+        return Socket(sock, on_text)
+
+    def _watch(self, client: Socket) -> None:
+        client.sock.setblocking(False)
+        self._sockets[client.sock.fileno()] = client
+        self._epoll.register(client.sock.fileno(), select.EPOLLIN)
 
     def turn(self, timeout_seconds: float) -> None:
         """Wait for messages once, and hand them over."""
@@ -157,8 +181,14 @@ class Fleet:
             await trio.lowlevel.wait_readable(self._epoll.fileno())
             self.turn(0)
 
+    def drop(self, client: Socket) -> None:
+        """Cut one off without a word."""
+        client.open = False
+        self._forget(client)
+
     def _forget(self, client: Socket) -> None:
-        self._sockets.pop(client.sock.fileno(), None)
+        if self._sockets.pop(client.sock.fileno(), None) is None:
+            return
         self._epoll.unregister(client.sock.fileno())
         client.sock.close()
 

@@ -126,8 +126,7 @@ def verify(
         keys: hub API keys that may have signed it (more than one while a key is being replaced).
         now: Unix seconds.
         replays: remembers the ids of requests that passed.
-        accept_v1: take a request that carries V1 alone. Without an id nothing but the timestamp's window,
-        which V1 does
+        accept_v1: take a request that carries V1 alone. Without an id nothing but the timestamp's window, which V1 does
             not even sign, stands against a replay; the receiver must then be idempotent by its payload.
 
     Raises:

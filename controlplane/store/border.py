@@ -17,8 +17,7 @@ UNKNOWN_OUTCOME = (
 )
 NOT_REACHABLE = "the database is not reachable at the moment, nothing was changed"
 
-# Classes and codes of PostgreSQL's appendix A after which the session is over. Asyncpg may not have seen
-# the socket
+# Classes and codes of PostgreSQL's appendix A after which the session is over. Asyncpg may not have seen the socket
 # close yet when it raises them, so the connection must be thrown away by us.
 _SESSION_OVER = ("08", "57P01", "57P02", "57P03", "57P04", "57P05", "25P03", "25P04")
 _BUSY = {
@@ -85,8 +84,7 @@ def translate(error: BaseException, *, committing: bool) -> BaseException:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    # SQLAlchemy keeps the driver's error in `orig`, asyncpg's own is the cause of that. Causes of other
-    # errors are
+    # SQLAlchemy keeps the driver's error in `orig`, asyncpg's own is the cause of that. Causes of other errors are
     # their own business: a store may well raise its own from an OSError.
     yield from () if error is None else (error,)
     if isinstance(error, DBAPIError) and error.orig is not None:

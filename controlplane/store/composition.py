@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -156,6 +156,7 @@ def compose(connection: Connection, order_id: UUID, version: int, heartbeat_seco
     return config
 
 
+@cache
 def basis_of(heartbeat_seconds: int) -> str:
     """The hash of the Hub's own share in every configuration: another one means that the defaults have changed."""
     share = (sorted(TOOL_TABLE.items()), sorted(MODEL_ROUTING.items()), heartbeat_seconds)

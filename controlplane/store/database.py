@@ -182,8 +182,7 @@ class Database:
     ) -> None:
         """Start a write from synchronous trio code.
 
-        `done` is called on the trio thread, later and exactly once, with the value of a committed
-        transaction or the
+        `done` is called on the trio thread, later and exactly once, with the value of a committed transaction or the
         error; too many waiting transactions are an error like any other there.
         """
         try:

@@ -13,8 +13,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 
 from controlplane.store.transaction import listen
 
-# The server ends a slow statement itself; the client's own limit is for a server that no longer answers at
-# all.
+# The server ends a slow statement itself; the client's own limit is for a server that no longer answers at all.
 SERVER_SILENT_SECONDS = 3.0
 
 

@@ -59,20 +59,15 @@ class _Entry(Generic[I, R]):
 class GroupWriter(Generic[I, R]):
     """Gathers items and writes them in batches, one batch at a time, on the Database's house.
 
-    Within a batch every key stands once and keys are ascending, so that two nodes lock rows in the same
-    order. Items of
-    one key are written in the order added. A batch that fails is tried again in halves down to single
-    rows, so that a
-    bad row harms nobody else; a batch that fails because the database is away is not, everyone is told
-    Overloaded.
+    Within a batch every key stands once and keys are ascending, so that two nodes lock rows in the same order. Items of
+    one key are written in the order added. A batch that fails is tried again in halves down to single rows, so that a
+    bad row harms nobody else; a batch that fails because the database is away is not, everyone is told Overloaded.
 
     Args:
         database: the Database, open.
-        fn: `fn(connection, items)` writes a batch in the transaction given and returns one result an item,
-        in order.
+        fn: `fn(connection, items)` writes a batch in the transaction given and returns one result an item, in order.
         key: what orders items and tells them apart; keys must compare with one another.
-        merge: `merge(earlier, later)` makes one item of two that wait under one key, whose callers then
-        share the
+        merge: `merge(earlier, later)` makes one item of two that wait under one key, whose callers then share the
             result. Without it the later one goes into a later batch.
         max_batch: rows a statement.
         max_waiting: callers at a time; further ones are refused.
@@ -109,8 +104,7 @@ class GroupWriter(Generic[I, R]):
         database.house(self._serve, self._close)
 
     def add(self, item: I, done: Callable[[outcome.Outcome[R]], object]) -> None:
-        """Write an item soon. From the trio thread; `done` is called there once, after the commit or the
-        failure.
+        """Write an item soon. From the trio thread; `done` is called there once, after the commit or the failure.
 
         Raises:
             Overloaded: too much waits already, or the Hub is shutting down.
@@ -120,8 +114,7 @@ class GroupWriter(Generic[I, R]):
     async def write(self, item: I) -> R:
         """Write an item and wait for its commit.
 
-        When cancelled: an item that has not set out yet is taken back; else its outcome is awaited and
-        returned.
+        When cancelled: an item that has not set out yet is taken back; else its outcome is awaited and returned.
 
         Raises:
             Overloaded: too much waits already, or the database is not reachable.

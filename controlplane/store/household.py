@@ -12,8 +12,7 @@ import trio
 async def open_household() -> AsyncIterator[trio.Nursery]:
     """Open a nursery whose body's lone exception comes out as it went in, not wrapped in an ExceptionGroup.
 
-    A nursery may wrap what its body raises, which would make `async with Database.open(…)` change the type
-    of every
+    A nursery may wrap what its body raises, which would make `async with Database.open(…)` change the type of every
     exception that passes through it.
     """
     try:

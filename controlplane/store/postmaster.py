@@ -30,8 +30,7 @@ class EmbeddedPostgresError(Exception):
 class Programs:
     """The package's PostgreSQL, and the words before a command that let it run under our user.
 
-    PostgreSQL refuses to run as root, so for root `prefix` opens a user namespace in which we are nobody:
-    no user is
+    PostgreSQL refuses to run as root, so for root `prefix` opens a user namespace in which we are nobody: no user is
     made and no file changes hands (outside the namespace the files stay root's).
     """
 
@@ -70,9 +69,8 @@ def find_programs() -> Programs:
     prefix: tuple[str, ...] = ()
     if os.geteuid() == 0:
         prefix = _as_nobody()
-    # The kernel sends the signal when the starting thread ends, so the server must be started from a
-    # thread that
-    # lives as long as the Hub. SIGINT is PostgreSQL's fast shutdown.
+    # The kernel sends the signal when the starting thread ends, so the server must be started from a thread that lives
+    # as long as the Hub. SIGINT is PostgreSQL's fast shutdown.
     setpriv = shutil.which("setpriv", path=SYSTEM_PATH)
     tied = (setpriv, "--pdeathsig", "INT") if setpriv and sys.platform == "linux" else ()
     return Programs(folder, prefix, tied)

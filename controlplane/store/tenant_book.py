@@ -40,11 +40,13 @@ from controlplane.store import (
     servers,
     settling,
 )
+from controlplane.store.attaching import MOST_AT_ONCE, Attaching, Greeting
 from controlplane.store.database import Database
+from controlplane.store.fetching import Query
 from controlplane.store.group import GroupWriter
 from controlplane.store.inbox import Inbox
 from controlplane.store.waiting_approvals import WaitingApprovals
-from protocol.faults import Conflict, Overloaded, Unauthorized, ValidationError
+from protocol.faults import Fault, Overloaded, ValidationError
 from protocol.ids import OrderId, ServerId, format_id
 from protocol.objects import RemoteCommand
 from protocol.tenant import Hello
@@ -59,11 +61,26 @@ _UNFIT: Final = ("22", "54")
 #: Approvals, and commands, ended in one transaction; more of them are due again at once.
 EXPIRED_AT_ONCE: Final = 100
 
-_LOAD = text(
-    "SELECT issued_seq, acked_seq, key_prefix, key_revoked_at FROM server_connections WHERE order_id = :order_id"
+_DUE_FIRST: Final = """
+    least((SELECT min(expires_at) FROM command_approvals WHERE order_id = :order_id AND status = 'PENDING'),
+      (SELECT min(expires_at) FROM remote_commands WHERE order_id = :order_id AND status IN ('QUEUED', 'SENT')))"""
+
+_NEXT_DUE = text(f"SELECT {_DUE_FIRST}")
+
+# Always one row: whose server has not registered yet is woken too.
+_STATE: Final = Query(
+    text(f"""
+    SELECT s.order_id IS NOT NULL, coalesce(s.issued_seq, 0), coalesce(s.acked_seq, 0), s.key_revoked_at IS NOT NULL,
+        {_DUE_FIRST}
+    FROM (SELECT 1) AS one LEFT JOIN server_connections s ON s.order_id = :order_id""")
 )
 
-_NEXT_DUE = text("""
+_DUE = text("""
+    SELECT least(
+        (SELECT min(expires_at) FROM command_approvals WHERE order_id = :order_id AND status = 'PENDING'),
+        (SELECT min(expires_at) FROM remote_commands WHERE order_id = :order_id AND status IN ('QUEUED', 'SENT')))""")
+
+_DUE = text("""
     SELECT least(
         (SELECT min(expires_at) FROM command_approvals WHERE order_id = :order_id AND status = 'PENDING'),
         (SELECT min(expires_at) FROM remote_commands WHERE order_id = :order_id AND status IN ('QUEUED', 'SENT')))""")
@@ -75,16 +92,6 @@ _DUE = text("""
 _OVERDUE = text("""
     SELECT DISTINCT order_id FROM command_approvals WHERE status = 'PENDING' AND expires_at <= :at
     UNION SELECT DISTINCT order_id FROM remote_commands WHERE status IN ('QUEUED', 'SENT') AND expires_at <= :at""")
-
-_ATTACH = text("""
-    UPDATE server_connections SET epoch = epoch + 1, session_id = :session_id, carrier = 'socket', connected_at = :at,
-        last_seen_at = :at, wrapper_version = :wrapper, openclaw_version = coalesce(:openclaw, openclaw_version),
-        acked_seq = greatest(acked_seq, CAST(:last_seq AS bigint)),
-        key_first_used_at = coalesce(key_first_used_at, :at)
-    WHERE order_id = :order_id AND key_prefix = :key_prefix AND key_revoked_at IS NULL
-      AND issued_seq - :new >= CAST(:last_seq AS bigint)
-    RETURNING id, epoch, issued_seq, acked_seq,
-      (SELECT o.user_id FROM orders o WHERE o.id = server_connections.order_id) AS customer_id""")
 
 _DETACH = text("""
     WITH held AS MATERIALIZED (
@@ -123,6 +130,9 @@ class PostgresTenantBook:
             merge=progress.latest,
             linger_seconds=STATE_LINGER_SECONDS,
         )
+        self._greetings: GroupWriter[Greeting, Attached | Fault] = GroupWriter(
+            database, Attaching(heartbeat_seconds).take, key=lambda one: one.order_id, max_batch=MOST_AT_ONCE
+        )
         self._departures: GroupWriter[tuple[UUID, int], None] = GroupWriter(
             database, _detach, key=lambda one: one[0], merge=max
         )
@@ -139,7 +149,7 @@ class PostgresTenantBook:
         return await self._database.read(_orders, _OVERDUE, {"at": at})
 
     async def load(self, order_id: UUID) -> TenantState:
-        return await self._database.read(_load, order_id)
+        return TenantState(*(await self._database.fetch(_STATE, order_id=order_id))[0])
 
     async def attach(
         self,
@@ -151,9 +161,10 @@ class PostgresTenantBook:
         at: datetime,
         rival_epoch: int | None = None,
     ) -> Attached:
-        return await self._database.write(
-            _attach, order_id, hello, key_prefix, session_id, at, rival_epoch, self._heartbeat_seconds
-        )
+        taken = await self._greetings.write(Greeting(order_id, hello, key_prefix, session_id, at, rival_epoch))
+        if isinstance(taken, Fault):
+            raise taken
+        return taken
 
     async def deliveries(self, order_id: UUID, *, after: int, limit: int, limit_bytes: int) -> list[Delivery]:
         return await self._database.read(
@@ -288,73 +299,6 @@ def _judged(incoming: Incoming, result: outcome.Outcome[Taken]) -> outcome.Outco
 
 def _orders(connection: Connection, statement: TextClause, values: dict[str, object]) -> list[OrderId]:
     return [OrderId(format_id("ord", order_id)) for order_id in connection.execute(statement, values).scalars()]
-
-
-def _load(connection: Connection, order_id: UUID) -> TenantState:
-    row = connection.execute(_LOAD, {"order_id": order_id}).one_or_none()
-    return TenantState(
-        registered=row is not None,
-        issued_seq=row.issued_seq if row else 0,
-        acked_seq=row.acked_seq if row else 0,
-        revoked=row is not None and row.key_revoked_at is not None,
-        next_due=connection.execute(_NEXT_DUE, {"order_id": order_id}).scalar_one(),
-    )
-
-
-def _attach(
-    connection: Connection,
-    order_id: UUID,
-    hello: Hello,
-    key_prefix: str,
-    session_id: str,
-    at: datetime,
-    rival_epoch: int | None,
-    heartbeat_seconds: int,
-) -> Attached:
-    outbox.hold(connection, [order_id])
-    offer = configuration.offer_current(
-        connection,
-        order_id,
-        at,
-        known_version=hello.config_version,
-        known_hash=hello.config_hash,
-        heartbeat_seconds=heartbeat_seconds,
-    )
-    row = connection.execute(
-        _ATTACH,
-        {
-            "order_id": order_id,
-            "key_prefix": key_prefix,
-            "session_id": session_id,
-            "at": at,
-            "wrapper": hello.wrapper_version,
-            "openclaw": hello.openclaw_version,
-            "last_seq": hello.last_seq,
-            "new": 0 if offer is None else 1,
-        },
-    ).one_or_none()
-    if row is None:
-        server = connection.execute(_LOAD, {"order_id": order_id}).one_or_none()
-        if server is None or server.key_revoked_at is not None or server.key_prefix != key_prefix:
-            raise Unauthorized("the key was revoked")
-        raise Conflict(f"hello.lastSeq is {hello.last_seq}, but fewer promises were made")
-    if rival_epoch is not None:
-        audit.record(
-            connection,
-            Author.system(),
-            "server.key_used_twice",
-            format_id("srv", row.id),
-            at=at,
-            after={"replacedEpoch": rival_epoch, "epoch": row.epoch, "bootId": hello.boot_id},
-            customer_id=row.customer_id,
-            order_id=order_id,
-        )
-        events.emit_all(connection, [servers.told("keyUsedTwice", order_id, row.id, at, row.epoch)])
-    events.emit_all(connection, [servers.told("connected", order_id, row.id, at, row.epoch)])
-    # What the wrapper journalled before the last connection broke is an acknowledgement like any other.
-    progress.advance(connection, [Progress(order_id, row.acked_seq, row.acked_seq, at)])
-    version = configuration.current_version(connection, order_id)
-    return Attached(epoch=row.epoch, issued_seq=row.issued_seq, acked_seq=row.acked_seq, config_version=version)
 
 
 def _expire(connection: Connection, order_id: UUID, at: datetime) -> Expired:

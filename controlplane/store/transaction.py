@@ -144,8 +144,7 @@ class Transaction(Generic[T]):
                 if border.is_lost(error):
                     self.reached = False
                     lost += 1
-                    # What was lost before COMMIT was sent never happened: once more on a fresh connection,
-                    # since the
+                    # What was lost before COMMIT was sent never happened: once more on a fresh connection, since the
                     # pool may have handed out one that had died unseen.
                     again = lost == 1 and not committing and not self.cancelled
                 elif border.sqlstate(error) in border.CONFLICTS:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import trio
 
 from actors.people import Author, Scope
-from actors.ports import Progress
+from actors.ports import Attached, Progress
 from actors.tenant.changes import DeployAgent, RemoveAgent, UpdateAgent
-from protocol.faults import Conflict, NotFound, Unauthorized
+from protocol.faults import Conflict, Fault, NotFound, Unauthorized
 from protocol.tenant import ConfigOffered, to_tenant
 from tests.contract.shelves import (
     ADA,
@@ -189,6 +191,43 @@ async def test_what_hello_says_is_an_acknowledgement(shelf: Shelf, tenant: Tenan
     assert (await shelf.command(tenant, issued.command.id)).status == "ACKNOWLEDGED"
     lost_its_journal = await attach(shelf, tenant, last_seq=0, config_version=1)
     assert lost_its_journal.acked_seq == 2, "what was acknowledged stays so"
+
+
+async def test_of_many_who_say_hello_at_once_each_has_its_own_answer(shelf: Shelf) -> None:
+    tenants = [await registered(shelf) for _ in range(8)]
+    for tenant in tenants:
+        await attach(shelf, tenant)
+    issued = await shelf.book.issue_command(
+        tenants[1].order_id, command_type="RESTART", payload={}, expires_at=after(hours=1), author=ADA, at=NOW
+    )
+    await shelf.book.revoke_key(tenants[5].order_id, author=ADA, at=NOW)
+    said: list[dict[str, Any]] = [{"last_seq": 1, "config_version": 1} for _ in tenants]
+    said[1]["last_seq"] = issued.delivery.seq
+    said[2]["last_seq"] = 7  # never promised
+    said[3]["config_version"] = 0
+    said[4]["rival"] = 1
+    said[6]["key"] = "of-before"
+    came: dict[int, Attached | Fault] = {}
+
+    async def come(number: int) -> None:
+        try:
+            came[number] = await attach(shelf, tenants[number], **said[number])
+        except Fault as fault:
+            came[number] = fault
+
+    async with trio.open_nursery() as nursery:
+        for number in range(8):
+            nursery.start_soon(come, number)
+    assert {number for number, one in came.items() if isinstance(one, Unauthorized)} == {5, 6}
+    assert isinstance(came[2], Conflict)
+    plain = Attached(epoch=2, issued_seq=1, acked_seq=1, config_version=1)
+    assert [came[number] for number in (0, 4, 7)] == [plain] * 3
+    assert came[1] == Attached(epoch=2, issued_seq=2, acked_seq=2, config_version=1)
+    assert came[3] == plain, "the offer it has only just journalled was on its way"
+    assert (await shelf.command(tenants[1], issued.command.id)).status == "ACKNOWLEDGED"
+    assert "server.key_used_twice" in await shelf.audit(tenants[4])
+    assert [(await shelf.book.load(one.order_id)).acked_seq for one in tenants] == [1, 2, 0, 1, 1, 0, 0, 1]
+    assert (await attach(shelf, tenants[2], last_seq=1)).epoch == 2, "a refused hello takes no session"
 
 
 async def test_hello_cannot_know_what_was_never_promised(shelf: Shelf, tenant: Tenant) -> None:

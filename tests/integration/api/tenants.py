@@ -125,10 +125,10 @@ class Tenancy:
         """An approval the wrapper asked for."""
         return data(await self.call("POST", "approval-request", WISH | values), 201)
 
-    async def connect(self) -> Socket:
+    async def connect(self, *, last_seq: int = 0, config_version: int | None = None) -> Socket:
         """The wrapper says hello on a socket."""
         socket = Socket()
-        hello = Hello(1, 1, "1.0", "boot", capabilities=CAPABILITIES)
+        hello = Hello(1, 1, "1.0", "boot", last_seq=last_seq, config_version=config_version, capabilities=CAPABILITIES)
         await self.town.people.hub.tenant(OrderId(self.order_id)).ask(Attach(socket, hello, prefix_of(self.key) or ""))
         return socket
 

@@ -159,6 +159,15 @@ async def test_a_configuration_is_read_as_offered_and_as_applied(town: Town) -> 
     assert [one["autonomyLevel"] for one in read["offered"]["config"]["agents"]] == [1]
 
 
+async def test_a_decision_whose_acknowledgement_was_lost_counts_as_delivered_by_the_next_hello(town: Town) -> None:
+    tenant = await town.tenant()
+    socket = await tenant.connect()
+    path = f"/api/v1/admin/approvals/{(await tenant.ask())['id']}"
+    data(await town.owner.post(path, json={"action": "approve"}))
+    await tenant.connect(last_seq=socket.frames[-1].seq, config_version=1)
+    assert data(await town.owner.get(path))["acknowledgedAt"] is not None
+
+
 @pytest.mark.parametrize("action", ["approve", "deny"])
 async def test_a_decision_tells_when_the_wrapper_was_sent_it_and_had_it(town: Town, action: str) -> None:
     tenant = await town.tenant()
