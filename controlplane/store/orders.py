@@ -20,7 +20,7 @@ from controlplane.store.keys import key_of, missing
 from controlplane.store.scope import covers
 from controlplane.store.system_settings import chosen
 from controlplane.store.tables.accounts import subscriptions, users
-from controlplane.store.tables.orders import orders
+from controlplane.store.tables.orders import orders, outside_orders
 from controlplane.store.tables.search import matches, prefix_query
 from controlplane.store.versions import demand_version
 from controlplane.system_settings.outside import Provisioning
@@ -162,21 +162,24 @@ def _list(
     if query.tier is not None:
         conditions.append(orders.c.tier == query.tier)
     if query.search and query.search.strip():
-        words = prefix_query(query.search)
-        if words is None:
-            return [], 0
         # As an array: what was found is looked up by the primary key, however much the planner thinks it is.
-        conditions.append(orders.c.id == func.any(func.array(_found(words).scalar_subquery())))
+        conditions.append(orders.c.id == func.any(func.array(_found(query.search).scalar_subquery())))
     total = connection.execute(select(func.count()).select_from(orders).where(*conditions)).scalar_one()
     rows = connection.execute(_newest_first(select(*ORDER_COLUMNS).where(*conditions)).offset(offset).limit(limit))
     return [order_of(row) for row in rows.mappings()], total
 
 
-def _found(words: str) -> Select[Any]:
-    """Orders whose domain or server, or whose customer, has the words; each side by its own index."""
-    by_order = select(orders.c.id).where(matches(orders.c.search, words))
-    by_customer = select(orders.c.id).join(users).where(matches(users.c.search, words))
-    return select(union(by_order, by_customer).subquery().c.id)
+def _found(search: str) -> Select[Any]:
+    """Orders whose domain or server, or whose customer, has the words, or whose outside reference it is.
+
+    Each by its own index.
+    """
+    ways = [select(outside_orders.c.order_id.label("id")).where(outside_orders.c.reference == search.strip())]
+    words = prefix_query(search)
+    if words is not None:
+        ways.append(select(orders.c.id).where(matches(orders.c.search, words)))
+        ways.append(select(orders.c.id).join(users).where(matches(users.c.search, words)))
+    return select(union(*ways).subquery().c.id)
 
 
 def _newest_first(statement: Select[Any]) -> Select[Any]:

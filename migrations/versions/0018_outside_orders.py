@@ -30,7 +30,7 @@ STEPS = (
         CONSTRAINT fk_outside_orders_api_key_id FOREIGN KEY (api_key_id) REFERENCES api_keys (id)
     )
     """,
-    "CREATE UNIQUE INDEX ux_outside_orders_reference ON outside_orders (api_key_id, reference)",
+    "CREATE UNIQUE INDEX ux_outside_orders_reference ON outside_orders (reference, api_key_id)",
 )
 
 UNDO = (

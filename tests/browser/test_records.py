@@ -36,7 +36,7 @@ def test_a_customer_is_made_found_and_given_an_order(world: World) -> None:
     expect(page.get_by_role("dialog").locator("pre")).not_to_be_empty()
     page.get_by_role("button", name="Done").click()
     page.goto(world.hub.url + "/admin/orders")
-    page.get_by_label("Domain, address or customer").fill("roth-st")
+    page.get_by_label("Domain, address, customer or reference").fill("roth-st")
     expect(page.get_by_role("row")).to_have_count(2)
     expect(page).to_have_url(re.compile("search=roth-st"))
     world.complaints[:] = [one for one in world.complaints if "status of 400" not in one]

@@ -51,7 +51,7 @@ class OrderPatch(Struct, rename="camel"):
 
 @routes.get()
 async def list_orders(call: Call[StaffCaller], query: OrderQuery) -> Listing[Order]:
-    """List orders, newest first; `search` looks at domain, server address and customer."""
+    """List orders, newest first; `search` looks at domain, server address, customer and outside reference."""
     wanted = Wanted(status=query.status, tier=query.tier, search=query.search)
     found, total = await call.hub.orders.list(call.caller.scope, wanted, offset=query.offset, limit=query.page_size)
     return Listing(found, query.page, query.page_size, total)

@@ -21,7 +21,7 @@ export function Orders() {
   const list = useList("/api/v1/admin/orders", { page: number, pageSize: PAGE, ...wanted }, { topic: "orders", kinds: /^order\./ });
   return html`<${ConnectionBanner} />
     <header class="page-head"><div><h1 tabindex="-1">Orders</h1><p><${AsOf} /></p></div><div class="row">${may("orders.write") && html`<button class="btn btn-main" type="button" onClick=${() => setMaking(true)}><${Icon} name="plus" />New order…</button>`}</div></header>
-    <div class="row filter-row"><${Search} label="Domain, address or customer" value=${search} onSearch=${(words) => set({ search: words })} />
+    <div class="row filter-row"><${Search} label="Domain, address, customer or reference" value=${search} onSearch=${(words) => set({ search: words })} />
       <${Choice} label="State" value=${status} options=${STATES} onChoose=${(value) => set({ status: value })} /><${Choice} label="Tier" value=${tier} options=${TIERS} onChoose=${(value) => set({ tier: value })} /></div>
     <${Listed} list=${list} page=${number} onPage=${(next) => set({ page: String(next) })} label="orders" filtered=${Object.keys(wanted).length > 0}
       none=${html`<${Empty} icon="order" title="No order yet">An order belongs to a customer and names a domain; its server registers with its token.<//>`}

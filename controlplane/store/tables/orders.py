@@ -77,5 +77,6 @@ outside_orders = Table(
     # SHA-256 of what was asked for.
     Column("wish_hash", LargeBinary, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
-    Index("ux_outside_orders_reference", "api_key_id", "reference", unique=True),
+    # The reference first: staff look for it without knowing whose it is.
+    Index("ux_outside_orders_reference", "reference", "api_key_id", unique=True),
 )

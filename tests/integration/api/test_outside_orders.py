@@ -136,6 +136,23 @@ async def test_the_same_reference_is_the_same_order_and_another_body_is_refused(
     assert data(await website.place())["status"] == "FULFILLED"
 
 
+async def test_staff_find_an_order_by_its_reference(people: People):
+    website, partner = await shop(people), await shop(people, "Partner")
+    await website.place()
+    await website.place(reference="cs_live_a2", domain="second.letsbe.example")
+    await partner.place(domain="third.letsbe.example")
+    owner = await people.owner()
+    looked: list[tuple[str, set[str]]] = [
+        ("cs_live_a1", {"bakery", "third"}),
+        (" cs_live_a2 ", {"second"}),
+        ("cs_live_a9", set()),
+        ("--", set()),
+    ]
+    for search, found in looked:
+        listed = data(await owner.get("/api/v1/admin/orders", params={"search": search}))
+        assert {one["domain"].split(".")[0] for one in listed} == found, search
+
+
 async def test_a_reference_is_a_key_s_own(people: People):
     website, partner = await shop(people), await shop(people, "Partner")
     first = data(await website.place(), 201)
