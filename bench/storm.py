@@ -18,7 +18,7 @@ from protocol.tenant import SOCKET_PATH
 
 GOAL_SECONDS = 15.0
 BACKOFF_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)  # the longest wait before each try, of which a random part is waited
-WELCOME_SECONDS = 10.0
+WELCOME_SECONDS = 20.0
 
 
 class Missing:

@@ -244,6 +244,8 @@ class Http:
         size = next(int(line[15:]) for line in lines if line.lower().startswith("content-length:"))
         while len(rest) < size:
             rest += await self._more()
+        if any(line.lower() == "connection: close" for line in lines):  # the Hub lets a connection go in the end
+            await self.aclose()
         return int(lines[0].split(" ")[1]), json.loads(rest) if rest else None
 
     async def _more(self) -> bytes:

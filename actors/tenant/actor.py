@@ -7,6 +7,7 @@ from typing import Final, cast
 from uuid import UUID
 
 import structlog
+import trio
 
 from actors.ports import AgentsChanged, Beat, Incoming, Link, Taken, TenantBook
 from actors.runtime.actor import Actor
@@ -44,6 +45,10 @@ from protocol.session import ProtocolBroken
 from protocol.tenant import PROTOCOL_VERSION, Ack, CloseCode, Heartbeat, Hello, Message, Reply, TenantMessage
 
 log = structlog.get_logger()
+
+#: A hello waits less for its session than its wrapper for its welcome (20 s): when everybody comes at once, those who
+#: have left meanwhile must cost nothing, or nobody would ever be served in time.
+GREETING_SECONDS: Final = 15.0
 
 #: Two wrappers that take turns on one key are told of no oftener.
 RIVAL_TOLD_SECONDS: Final = 600.0
@@ -119,7 +124,7 @@ class TenantActor(Actor):
                 self._remember(answer(self._live, message, ref=self.context.ref))
                 return None
             case Attach():
-                return self._attach(message)
+                return self._attach(message) if message.link.open else None
             case Detached(link, code):
                 self._detach(link, code)
                 return None
@@ -176,14 +181,18 @@ class TenantActor(Actor):
             return
         rival_epoch = self._rival_of(hello)
         try:
-            attached = await self._book.attach(
-                self._order,
-                hello,
-                key_prefix=attach.key_prefix,
-                session_id=str(self._ids.uuid7()),
-                at=self._clock.now(),
-                rival_epoch=rival_epoch,
-            )
+            attached = None
+            with trio.move_on_after(GREETING_SECONDS):
+                attached = await self._book.attach(
+                    self._order,
+                    hello,
+                    key_prefix=attach.key_prefix,
+                    session_id=str(self._ids.uuid7()),
+                    at=self._clock.now(),
+                    rival_epoch=rival_epoch,
+                )
+            if attached is None:
+                raise Overloaded("too many wrappers came at once; reconnect")
         except Unauthorized as fault:
             link.close(CloseCode.KEY_REVOKED, fault.message)
             return

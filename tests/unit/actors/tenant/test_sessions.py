@@ -84,6 +84,22 @@ async def test_a_link_that_closed_before_its_hello_was_heard(world: World) -> No
     await world.settle_down()
     assert world.shown["connected"] is False
     assert world.machine.session_id is None
+    assert "attach" not in world.book.calls, "in a storm, those who have left again cost nothing"
+
+
+async def test_a_hello_that_waits_too_long_is_sent_back_and_takes_no_session(world: World) -> None:
+    await world.ref.ask(Wake(overdue=False))
+    world.book.held = trio.Event()
+    world.ref.tell(Attach(link := RecordingLink(world.ref), Hello(1, 1, "1", "b"), KEY), control=True)
+    await trio.sleep(14)
+    assert link.open
+    await trio.sleep(2)
+    assert link.closed_with == CloseCode.RESTARTING
+    world.book.held.set()
+    world.book.held = None
+    await world.settle_down()
+    assert world.machine.session_id is None
+    assert (await world.connect()).welcome.epoch == 1
 
 
 # --- presence ------------------------------------------------------------------------------------------------
