@@ -14,7 +14,7 @@ from actors.runtime.actor import Actor
 from actors.runtime.ports import Clock, Ids
 from actors.tenant.alarm import Alarm
 from actors.tenant.committing import answer, commit
-from actors.tenant.live import Live
+from actors.tenant.live import GREETING_SECONDS, Live
 from actors.tenant.messages import (
     AskWrapper,
     Attach,
@@ -45,10 +45,6 @@ from protocol.session import ProtocolBroken
 from protocol.tenant import PROTOCOL_VERSION, Ack, CloseCode, Heartbeat, Hello, Message, Reply, TenantMessage
 
 log = structlog.get_logger()
-
-#: A hello waits less for its session than its wrapper for its welcome (20 s): when everybody comes at once, those who
-#: have left meanwhile must cost nothing, or nobody would ever be served in time.
-GREETING_SECONDS: Final = 15.0
 
 #: Two wrappers that take turns on one key are told of no oftener.
 RIVAL_TOLD_SECONDS: Final = 600.0
@@ -181,8 +177,7 @@ class TenantActor(Actor):
             return
         rival_epoch = self._rival_of(hello)
         try:
-            attached = None
-            with trio.move_on_after(GREETING_SECONDS):
+            with trio.move_on_after(GREETING_SECONDS) as patience:
                 attached = await self._book.attach(
                     self._order,
                     hello,
@@ -191,7 +186,7 @@ class TenantActor(Actor):
                     at=self._clock.now(),
                     rival_epoch=rival_epoch,
                 )
-            if attached is None:
+            if patience.cancelled_caught:
                 raise Overloaded("too many wrappers came at once; reconnect")
         except Unauthorized as fault:
             link.close(CloseCode.KEY_REVOKED, fault.message)

@@ -31,6 +31,9 @@ from protocol.tenant import (
 
 #: Promises on the way to a wrapper without its acknowledgement.
 WINDOW: Final = 64
+#: A hello waits less for its session than its wrapper for its welcome (20 s): when everybody comes at once, those who
+#: have left meanwhile must cost nothing, or nobody would ever be served in time.
+GREETING_SECONDS: Final = 15.0
 #: What the Hub may want to send besides what every wrapper takes.
 _OFFERED: Final = ("command", "approvalSettled", "configOffered", "query", "drain")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import pytest
@@ -13,8 +14,12 @@ from tests.browser.conftest import World
 from tests.browser.furnish import overflow, violations
 
 DEEPSEEK = "deepseek/deepseek-v3.2"
-#: Two moments in one UTC day, so that no midnight comes between them.
-TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+@cache
+def today() -> datetime:
+    """The UTC day on which the first of these tests began."""
+    return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _said(moment: datetime) -> str:
@@ -22,7 +27,7 @@ def _said(moment: datetime) -> str:
 
 
 def _use(world: World, tokens: int, *, agent: str = "marketing", days_ago: int = 0, model: str = DEEPSEEK) -> None:
-    hour = _said(TODAY - timedelta(days=days_ago))
+    hour = _said(today() - timedelta(days=days_ago))
     bucket = {"agentId": agent, "model": model, "bucketHour": hour, "tokensInput": tokens}
     world.wrapper.message(type="usage", buckets=[bucket])
 
@@ -123,7 +128,7 @@ def test_the_chart_is_read_by_keys_and_its_table_has_every_digit(used: World, wo
     focused = page.locator("[data-bar]:focus")
     expect(focused).to_have_attribute("aria-label", re.compile(r"140 k tokens\. Marketing 100 k, IT Admin 40 k$"))
     before = str(focused.get_attribute("data-bar"))
-    assert before == (TODAY - timedelta(days=2)).date().isoformat()
+    assert before == (today() - timedelta(days=2)).date().isoformat()
     page.keyboard.press("End")
     expect(focused).to_have_attribute("data-bar", str(_bars(page).last.get_attribute("data-bar")))
     expect(readout).to_contain_text(": 0.")
