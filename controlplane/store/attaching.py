@@ -72,18 +72,17 @@ class Attaching:
 
     def __init__(self, heartbeat_seconds: int) -> None:
         self._heartbeat_seconds = heartbeat_seconds
-        self._basis = basis_of(heartbeat_seconds)
 
     def take(self, connection: Connection, batch: Sequence[Greeting]) -> list[Attached | Fault]:
         """The session of each, or why it has none."""
         outbox.hold(connection, [greeting.order_id for greeting in batch])
-        taken: dict[UUID, Attached | Fault] = dict(self._take_up_to_date(connection, batch))
+        taken = self._take_up_to_date(connection, batch)
         for greeting in batch:
             if greeting.order_id not in taken:
                 taken[greeting.order_id] = self._take_apart(connection, greeting)
         return [taken[greeting.order_id] for greeting in batch]
 
-    def _take_up_to_date(self, connection: Connection, batch: Sequence[Greeting]) -> dict[UUID, Attached]:
+    def _take_up_to_date(self, connection: Connection, batch: Sequence[Greeting]) -> dict[UUID, Attached | Fault]:
         plain = [greeting for greeting in batch if greeting.rival_epoch is None and greeting.hello.config_version]
         if not plain:
             return {}
@@ -99,13 +98,16 @@ class Attaching:
                 "last_seqs": [greeting.hello.last_seq for greeting in plain],
                 "versions": [greeting.hello.config_version for greeting in plain],
                 "hashes": [greeting.hello.config_hash for greeting in plain],
-                "basis": self._basis,
+                "basis": basis_of(self._heartbeat_seconds),
             },
         ).all()
+        if not rows:
+            return {}
         rows = sorted(rows, key=lambda row: row.order_id)
         told = [servers.told("connected", row.order_id, row.id, row.at, row.epoch) for row in rows]
         events.emit_all(connection, told)
-        _acknowledge(connection, [Progress(row.order_id, row.acked_seq, row.acked_seq, row.at) for row in rows])
+        # What was journalled before the last connection broke is an acknowledgement like any other.
+        progress.advance(connection, [Progress(row.order_id, row.acked_seq, row.acked_seq, row.at) for row in rows])
         return {row.order_id: Attached(row.epoch, row.issued_seq, row.acked_seq, row.config_version) for row in rows}
 
     def _take_apart(self, connection: Connection, greeting: Greeting) -> Attached | Fault:
@@ -156,12 +158,6 @@ class Attaching:
             )
             events.emit_all(connection, [servers.told("keyUsedTwice", order_id, row.id, at, row.epoch)])
         events.emit_all(connection, [servers.told("connected", order_id, row.id, at, row.epoch)])
-        _acknowledge(connection, [Progress(order_id, row.acked_seq, row.acked_seq, at)])
+        progress.advance(connection, [Progress(order_id, row.acked_seq, row.acked_seq, at)])
         version = configuration.current_version(connection, order_id)
         return Attached(epoch=row.epoch, issued_seq=row.issued_seq, acked_seq=row.acked_seq, config_version=version)
-
-
-def _acknowledge(connection: Connection, marks: list[Progress]) -> None:
-    """What a wrapper journalled before its last connection broke is an acknowledgement like any other."""
-    if marks:
-        progress.advance(connection, marks)

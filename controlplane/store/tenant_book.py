@@ -76,16 +76,6 @@ _STATE: Final = Query(
 )
 
 _DUE = text("""
-    SELECT least(
-        (SELECT min(expires_at) FROM command_approvals WHERE order_id = :order_id AND status = 'PENDING'),
-        (SELECT min(expires_at) FROM remote_commands WHERE order_id = :order_id AND status IN ('QUEUED', 'SENT')))""")
-
-_DUE = text("""
-    SELECT least(
-        (SELECT min(expires_at) FROM command_approvals WHERE order_id = :order_id AND status = 'PENDING'),
-        (SELECT min(expires_at) FROM remote_commands WHERE order_id = :order_id AND status IN ('QUEUED', 'SENT')))""")
-
-_DUE = text("""
     SELECT DISTINCT order_id FROM command_approvals WHERE status = 'PENDING'
     UNION SELECT DISTINCT order_id FROM remote_commands WHERE status IN ('QUEUED', 'SENT')""")
 

@@ -50,11 +50,10 @@ export function Fleet() {
   // The order holds still while it is read: ids are arranged once for each question, then only told how many would move.
   // Where nothing stands yet there is nothing to hold still: the first tenant shows at once.
   const question = JSON.stringify([sort, filter.key, taken, servers.loaded.value]);
-  const arranged = useRef({ question: null, ids: [] });
-  if (arranged.current.question !== question || arranged.current.ids.length === 0)
-    arranged.current = { question, ids: ordered(matching).map((one) => one.id) };
-  const held = arranged.current.ids;
   const fresh = ordered(matching).map((one) => one.id);
+  const arranged = useRef({ question: null, ids: [] });
+  if (arranged.current.question !== question || arranged.current.ids.length === 0) arranged.current = { question, ids: fresh };
+  const held = arranged.current.ids;
   const moving = fresh.filter((id, index) => held[index] !== id).length + Math.max(0, held.length - fresh.length);
   const rows = held.slice(page * PAGE, (page + 1) * PAGE).map((id) => servers.peek(id)).filter(Boolean);
   const worst = worstByOrder();
