@@ -66,10 +66,9 @@ class HeartbeatAnswer(msgspec.Struct, rename="camel"):
 
 _MARK = text("""
     UPDATE server_connections
-    SET acked_seq = greatest(acked_seq, coalesce(CAST(:ack AS bigint), answered_seq)),
-        carrier = CASE WHEN carrier = 'socket' AND last_seen_at > :silent_since THEN 'socket' ELSE 'http' END
+    SET carrier = CASE WHEN carrier = 'socket' AND last_seen_at > :silent_since THEN 'socket' ELSE 'http' END
     WHERE order_id = :order_id AND issued_seq - :new >= coalesce(CAST(:ack AS bigint), 0) AND key_revoked_at IS NULL
-    RETURNING acked_seq, issued_seq""")
+    RETURNING greatest(acked_seq, coalesce(CAST(:ack AS bigint), answered_seq)) AS acked_seq, issued_seq""")
 
 _ISSUED = text("SELECT issued_seq, key_revoked_at FROM server_connections WHERE order_id = :order_id")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from actors.ports import Progress
 from actors.runtime.ports import SystemRandomness
@@ -88,6 +89,18 @@ async def test_what_waits_comes_with_the_answer_until_it_is_acknowledged(polling
     assert (again.pending_commands, [one.seq for one in again.pending_approvals]) == ([], [3])
     assert (await polling.shelf.command(polling.tenant, command)).status == "ACKNOWLEDGED"
     assert (await polling.beat(config_version=1, ack_seq=3)).pending_approvals == []
+
+
+async def test_a_decision_that_a_heartbeat_acknowledges_is_known_to_be_delivered(polling: Polling) -> None:
+    await polling.beat()
+    await decide(polling.shelf, polling.tenant, await asked(polling.shelf, polling.tenant))
+    await polling.beat(config_version=1, ack_seq=1)
+    await polling.beat(config_version=1, ack_seq=2, late=1)
+    statement = text("SELECT acknowledged_at FROM deliveries WHERE order_id = :id AND kind = 'approvalSettled'")
+    known = await polling.shelf.database.read(
+        lambda connection: connection.execute(statement, {"id": polling.tenant.order_id}).scalar_one()
+    )
+    assert known == after(seconds=1)
 
 
 async def test_a_heartbeat_without_a_number_acknowledges_the_last_answer(polling: Polling) -> None:
